@@ -1,0 +1,1 @@
+"""Chains, reached one way: JSON-RPC over httpx."""

@@ -1,0 +1,578 @@
+"""Every error of the product, in one tree; the docstring of an exception is its message.
+
+WaiaasError
+├── Refusal                 a caller is told so over HTTP: code, status, hint, retryable
+│   ├── Invalid 400         ValidationFailed, ChainNotSupported
+│   ├── Unauthenticated 401 InvalidToken, TokenExpired, SessionRevoked, InvalidMasterPassword
+│   ├── Forbidden 403       InvalidHost, Denied: PolicyDenied, SpendingLimitExceeded, SessionLimitExceeded, …
+│   ├── NotFound 404        RouteNotFound, AgentNotFound, SessionNotFound, TransactionNotFound, PolicyNotFound
+│   ├── MethodNotAllowed 405
+│   ├── Conflict 409        AgentSuspended, AlreadyProcessed, IdempotencyConflict, KillSwitchActive
+│   ├── Gone 410            AgentTerminated
+│   ├── TooLarge 413        BodyTooLarge
+│   ├── TooMany 429         RateLimited, MasterPasswordLocked, PendingLimitExceeded
+│   ├── ChainFailed 502
+│   └── Unavailable 503     AdapterNotAvailable, Reconciling, StorageUnavailable, ShuttingDown, KeystoreLocked
+├── ChainError              what a node answered, in the three classes the pipeline knows
+│   ├── Permanent           cannot succeed as asked (its code becomes the row's error_code)
+│   ├── Transient           unknown: again later, with the same bytes if any are signed
+│   └── Stale               the slot or price is out of date: fetch it anew (only before signing)
+├── StorageError            StaleState, ConstraintFailed, StorageBusy, StorageCorrupt, CorruptRow, MigrationError
+├── KeystoreError           WrongPassword, KeystoreCorrupted, KeyUnreadable
+└── StartError              ends a command with its exit code: ConfigInvalid, NotInitialised, AlreadyRunning, …
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class WaiaasError(Exception):
+    """Something unexpected happened."""
+
+    code = "INTERNAL_ERROR"
+    hint: str | None = None
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.details: Mapping[str, Any] = details
+        super().__init__(self.message)
+
+
+# --- refusals: what a caller is told -----------------------------------------------------------
+
+
+class Refusal(WaiaasError):
+    """Outcome unknown: something failed inside the daemon."""
+
+    status = 500
+    retryable = False
+    hint = "The outcome is unknown: list transactions, or send again with the same Idempotency-Key."
+    #: seconds for Retry-After, on every 429 and 503
+    retry_after: int | None = None
+
+    def __init__(self, message: str | None = None, *, retry_after: int | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        if retry_after is not None:
+            self.retry_after = retry_after
+        if self.retry_after is not None:
+            self.details = {**self.details, "retryAfter": self.retry_after}
+
+
+class Invalid(Refusal):
+    """The request cannot be understood."""
+
+    status = 400
+    code = "ACTION_VALIDATION_FAILED"
+    hint = None
+
+
+class ValidationFailed(Invalid):
+    """The request is not valid."""
+
+    def __init__(self, *issues: tuple[str, str]) -> None:
+        self.issues = issues
+        super().__init__(issues=[{"path": path, "message": message} for path, message in issues])
+
+
+class ChainNotSupported(Invalid):
+    """This is not possible on that chain."""
+
+    code = "CHAIN_NOT_SUPPORTED"
+    hint = "Choose a network with an endpoint in the [rpc] section of config.toml."
+
+
+class Unauthenticated(Refusal):
+    """The credential is missing or wrong."""
+
+    status = 401
+    code = "INVALID_TOKEN"
+    hint = "Ask the operator for a new session."
+
+
+class InvalidToken(Unauthenticated):
+    """The session token is not valid."""
+
+
+class TokenExpired(Unauthenticated):
+    """The session token has expired."""
+
+    code = "TOKEN_EXPIRED"
+    hint = "Ask the operator for a new session; renew before expiry."
+
+
+class SessionRevoked(Unauthenticated):
+    """The session was revoked."""
+
+    code = "SESSION_REVOKED"
+
+
+class InvalidMasterPassword(Unauthenticated):
+    """The master password is missing or wrong."""
+
+    code = "INVALID_MASTER_PASSWORD"
+    hint = "Send the master password in X-Master-Password; five wrong tries lock for 30 minutes."
+
+
+class Forbidden(Refusal):
+    """This is not allowed."""
+
+    status = 403
+    code = "POLICY_DENIED"
+    hint = None
+
+
+class InvalidHost(Forbidden):
+    """The Host header is not one this daemon answers to."""
+
+    code = "INVALID_HOST"
+    hint = "Call 127.0.0.1 or localhost; use a tunnel from elsewhere."
+
+
+class Denied(Forbidden):
+    """A policy or a session constraint refuses this transaction."""
+
+
+class PolicyDenied(Denied):
+    """No policy allows this transaction."""
+
+    code = "POLICY_DENIED"
+    hint = "Ask the operator for a SPENDING_LIMIT that covers it; see details.decision."
+
+
+class SpendingLimitExceeded(Denied):
+    """The transaction would pass a spending limit."""
+
+    code = "SPENDING_LIMIT_EXCEEDED"
+    hint = "details.decision names the window, the limit, what is used and what would pass."
+
+
+class SessionLimitExceeded(Denied):
+    """A limit of the session is reached."""
+
+    code = "SESSION_LIMIT_EXCEEDED"
+    hint = "details.constraint names the limit; revoke a session or ask for a wider one."
+
+
+class ConstraintViolated(Denied):
+    """The session does not allow this."""
+
+    code = "CONSTRAINT_VIOLATED"
+    hint = "details.constraint names what the session refuses; ask the operator for a wider one."
+
+
+class NotFound(Refusal):
+    """There is no such thing."""
+
+    status = 404
+    code = "ROUTE_NOT_FOUND"
+    hint = None
+
+
+class RouteNotFound(NotFound):
+    """There is no such route."""
+
+    hint = "See GET /doc for the routes."
+
+
+class AgentNotFound(NotFound):
+    """There is no such agent."""
+
+    code = "AGENT_NOT_FOUND"
+    hint = "List agents with GET /v1/agents."
+
+
+class SessionNotFound(NotFound):
+    """There is no such session."""
+
+    code = "SESSION_NOT_FOUND"
+    hint = "List sessions with GET /v1/sessions, or create one."
+
+
+class TransactionNotFound(NotFound):
+    """There is no such transaction for this agent."""
+
+    code = "TX_NOT_FOUND"
+    hint = "List transactions with GET /v1/transactions."
+
+
+class PolicyNotFound(NotFound):
+    """There is no such policy."""
+
+    code = "POLICY_NOT_FOUND"
+    hint = "List policies with GET /v1/policies."
+
+
+class MethodNotAllowed(Refusal):
+    """This path does not answer to that method."""
+
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+    hint = "See the Allow header, or GET /doc."
+
+
+class Conflict(Refusal):
+    """The state of the thing does not allow this."""
+
+    status = 409
+    hint = None
+
+
+class AgentIsSuspended(Conflict):
+    """The agent is suspended."""
+
+    code = "AGENT_SUSPENDED"
+    hint = "The operator resumes it."
+
+
+class AlreadyProcessed(Conflict):
+    """The transaction has moved on already."""
+
+    code = "TX_ALREADY_PROCESSED"
+    hint = "GET it; details.status tells where it stands."
+
+
+class IdempotencyConflict(Conflict):
+    """This Idempotency-Key belongs to another request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+    hint = "A new request needs a new key."
+
+
+class KillSwitchActive(Conflict):
+    """The kill switch is on."""
+
+    code = "KILL_SWITCH_ACTIVE"
+
+
+class Gone(Refusal):
+    """It existed and has ended."""
+
+    status = 410
+    hint = None
+
+
+class AgentIsTerminated(Gone):
+    """The agent was terminated."""
+
+    code = "AGENT_TERMINATED"
+
+
+class BodyTooLarge(Refusal):
+    """The request body is too large."""
+
+    status = 413
+    code = "BODY_TOO_LARGE"
+    hint = "The limit is 262144 bytes."
+
+
+class TooMany(Refusal):
+    """Too many requests."""
+
+    status = 429
+    retryable = True
+    hint = None
+    retry_after = 1
+
+
+class RateLimited(TooMany):
+    """Too many requests in the last minute."""
+
+    code = "RATE_LIMITED"
+    hint = "Wait details.retryAfter seconds; details.bucket tells which limit."
+
+
+class MasterPasswordLocked(TooMany):
+    """Too many wrong master passwords: locked."""
+
+    code = "MASTER_PASSWORD_LOCKED"
+    retryable = False
+
+
+class PendingLimitExceeded(TooMany):
+    """Too many queued transactions for this agent."""
+
+    code = "PENDING_LIMIT_EXCEEDED"
+    hint = "Let queued transactions end, or cancel some."
+    retry_after = 5
+
+
+class ChainFailed(Refusal):
+    """The node failed to answer."""
+
+    status = 502
+    code = "CHAIN_ERROR"
+    retryable = True
+    hint = "The node failed; try again."
+
+
+class Unavailable(Refusal):
+    """Not available right now."""
+
+    status = 503
+    retryable = True
+    hint = None
+    retry_after = 5
+
+
+class AdapterNotAvailable(Unavailable):
+    """No healthy endpoint for this network."""
+
+    code = "ADAPTER_NOT_AVAILABLE"
+    hint = "See checks.networks of GET /health and the [rpc] section of config.toml."
+    retry_after = 10
+
+
+class Reconciling(Unavailable):
+    """Start-up recovery is still looking at this network's transactions."""
+
+    code = "RECONCILING"
+    hint = "Watch GET /health."
+    retry_after = 2
+
+
+class StorageUnavailable(Unavailable):
+    """The database cannot be written right now; nothing was done."""
+
+    code = "STORAGE_UNAVAILABLE"
+    hint = "Free disk space, or close the program that holds the database; then try again."
+
+
+class ShuttingDown(Unavailable):
+    """The daemon is stopping."""
+
+    code = "SHUTTING_DOWN"
+    retryable = False
+    hint = "Wait for the restart."
+    retry_after = 30
+
+
+class KeystoreLocked(Unavailable):
+    """The key of this agent cannot be used."""
+
+    code = "KEYSTORE_LOCKED"
+    hint = "This agent's key file cannot be read; restore it from a backup."
+    retry_after = 60
+
+
+# --- what a node answered ----------------------------------------------------------------------
+
+
+class ChainError(WaiaasError):
+    """The chain refused."""
+
+
+class Permanent(ChainError):
+    """This cannot succeed as asked."""
+
+
+class InsufficientBalance(Permanent):
+    """The balance does not cover the amount."""
+
+    code = "INSUFFICIENT_BALANCE"
+
+
+class InsufficientForFee(Permanent):
+    """The balance does not cover the fee."""
+
+    code = "INSUFFICIENT_FOR_FEE"
+
+
+class SimulationFailed(Permanent):
+    """The chain's simulation refuses the transaction."""
+
+    code = "SIMULATION_FAILED"
+
+
+class TransactionTooLarge(Permanent):
+    """The signed transaction would be too large for the chain."""
+
+    code = "TRANSACTION_TOO_LARGE"
+
+
+class SignedBytesMismatch(Permanent):
+    """The signed bytes do not say what was asked for; they were thrown away."""
+
+    code = "SIGNED_BYTES_MISMATCH"
+
+
+class ChainRejected(Permanent):
+    """The nodes refuse the signed bytes for good."""
+
+    code = "CHAIN_REJECTED"
+
+
+class Transient(ChainError):
+    """The node gave no usable answer; nothing is known."""
+
+    code = "CHAIN_ERROR"
+
+
+class NoEndpoint(Transient):
+    """No endpoint of this network is healthy."""
+
+    code = "ADAPTER_NOT_AVAILABLE"
+
+
+class Stale(ChainError):
+    """The slot or price is out of date."""
+
+
+# --- storage -----------------------------------------------------------------------------------
+
+
+class StorageError(WaiaasError):
+    """The database refused."""
+
+
+class StaleState(StorageError):
+    """The state changed before the commit: nothing was written."""
+
+
+class ConstraintFailed(StorageError):
+    """A constraint of the schema refuses this: nothing was written."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{type(self).__doc__} ({name})")
+
+
+class StorageBusy(StorageError):
+    """Another program holds the database: nothing was written."""
+
+
+class StorageFull(StorageError):
+    """The disk is full, read-only or failing: nothing was written."""
+
+
+class StorageCorrupt(StorageError):
+    """The database file is damaged; it is kept as it is."""
+
+    hint = "Restore the newest backup."
+
+
+class CorruptRow(StorageError):
+    """A stored value does not decode."""
+
+    def __init__(self, table: str, id: str, column: str) -> None:
+        super().__init__(f"{table} {id}: column {column} does not decode")
+
+
+class MigrationError(StorageError):
+    """A migration cannot be applied; the database is as it was."""
+
+    code = "MIGRATION_FAILED"
+
+
+# --- keystore ----------------------------------------------------------------------------------
+
+
+class KeystoreError(WaiaasError):
+    """The keystore refused."""
+
+    code = "KEYSTORE_ERROR"
+
+
+class WrongPassword(KeystoreError):
+    """The master password is wrong."""
+
+    code = "INVALID_MASTER_PASSWORD"
+    hint = "Nothing was changed; try again with the password chosen at 'waiaas init'."
+
+
+class KeystoreCorrupted(KeystoreError):
+    """A keystore file is damaged."""
+
+    code = "KEYSTORE_CORRUPTED"
+    hint = "The file was left as it is; restore it from a backup."
+
+
+class KeyUnreadable(KeystoreError):
+    """This agent has no usable key."""
+
+    code = "KEYSTORE_LOCKED"
+
+
+# --- start and command line --------------------------------------------------------------------
+
+
+class StartError(WaiaasError):
+    """The command cannot go on."""
+
+    code = "START_FAILED"
+    exit_code = 1
+
+
+class ConfigInvalid(StartError):
+    """config.toml or the environment holds something that cannot be used."""
+
+    code = "CONFIG_LOAD_ERROR"
+
+
+class DirectoryUnsafe(StartError):
+    """The data directory is not safe to use."""
+
+    code = "DATA_DIRECTORY_UNSAFE"
+
+
+class ClockWentBack(StartError):
+    """The wall clock is behind what the database last saw."""
+
+    code = "CLOCK_WENT_BACK"
+    hint = "Set the clock, or start once with --accept-clock."
+
+
+class PortTaken(StartError):
+    """The port is taken by another program."""
+
+    code = "PORT_TAKEN"
+    hint = "Choose another with --port or daemon.port in config.toml."
+
+
+class AlreadyRunning(StartError):
+    """A daemon is running on this data directory."""
+
+    code = "ALREADY_RUNNING"
+    exit_code = 2
+
+
+class NotInitialised(StartError):
+    """There is no wallet in this data directory."""
+
+    code = "NOT_INITIALISED"
+    exit_code = 3
+    hint = "Run 'waiaas init' first, or name another directory with --data-dir."
+
+
+class NotRunning(StartError):
+    """No daemon is running on this data directory."""
+
+    code = "NOT_RUNNING"
+    exit_code = 3
+    hint = "Start it with 'waiaas serve'."
+
+
+class PasswordMissing(StartError):
+    """No master password was given."""
+
+    code = "PASSWORD_MISSING"
+    exit_code = 4
+    hint = "Give it with --password-file, --password-stdin, WAIAAS_MASTER_PASSWORD, or at the prompt."
+
+
+class AuthenticationFailed(StartError):
+    """The master password was refused."""
+
+    code = "INVALID_MASTER_PASSWORD"
+    exit_code = 4
+
+
+def tree(root: type[WaiaasError] = WaiaasError) -> Iterator[type[WaiaasError]]:
+    """Every error class, parents first."""
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+def denial(code: str) -> type[Denied]:
+    """The refusal class of a denial code stored in a row; KeyError for a code no policy gives."""
+    return {kind.code: kind for kind in tree(Denied) if issubclass(kind, Denied) and kind is not Denied}[code]
