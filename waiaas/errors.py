@@ -46,7 +46,7 @@ class Refusal(WaiaasError):
 
     status = 500
     retryable = False
-    hint = "The outcome is unknown: list transactions, or send again with the same Idempotency-Key."
+    hint: str | None = "The outcome is unknown: list transactions, or send again with the same Idempotency-Key."
     #: seconds for Retry-After, on every 429 and 503
     retry_after: int | None = None
 
@@ -63,7 +63,7 @@ class Invalid(Refusal):
 
     status = 400
     code = "ACTION_VALIDATION_FAILED"
-    hint = None
+    hint: str | None = None
 
 
 class ValidationFailed(Invalid):
@@ -118,7 +118,7 @@ class Forbidden(Refusal):
 
     status = 403
     code = "POLICY_DENIED"
-    hint = None
+    hint: str | None = None
 
 
 class InvalidHost(Forbidden):
@@ -165,7 +165,7 @@ class NotFound(Refusal):
 
     status = 404
     code = "ROUTE_NOT_FOUND"
-    hint = None
+    hint: str | None = None
 
 
 class RouteNotFound(NotFound):
@@ -214,7 +214,7 @@ class Conflict(Refusal):
     """The state of the thing does not allow this."""
 
     status = 409
-    hint = None
+    hint: str | None = None
 
 
 class AgentIsSuspended(Conflict):
@@ -248,7 +248,7 @@ class Gone(Refusal):
     """It existed and has ended."""
 
     status = 410
-    hint = None
+    hint: str | None = None
 
 
 class AgentIsTerminated(Gone):
@@ -270,7 +270,7 @@ class TooMany(Refusal):
 
     status = 429
     retryable = True
-    hint = None
+    hint: str | None = None
     retry_after = 1
 
 
@@ -310,7 +310,7 @@ class Unavailable(Refusal):
 
     status = 503
     retryable = True
-    hint = None
+    hint: str | None = None
     retry_after = 5
 
 
