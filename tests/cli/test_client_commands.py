@@ -1,0 +1,309 @@
+"""Commands that call the daemon: what they send, what they print, and how refusals end."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.cli.conftest import Run, told
+from tests.cli.processes import PASSWORD
+
+TRADER = {
+    "id": "0198c0de-0000-7000-8000-000000000001",
+    "name": "trader",
+    "chain": "solana",
+    "network": "localnet",
+    "publicKey": "4Nd1mYkzh6F3tXo1jzvHcVtHmPzqRwYoPzqRwYoPzqRw",
+    "status": "ACTIVE",
+    "createdAt": 1_800_000_000,
+}
+ENDED = {**TRADER, "id": "0198c0de-0000-7000-8000-000000000002", "status": "TERMINATED"}
+
+
+class Daemon(ThreadingHTTPServer):
+    """Answers as it was told to and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {
+            ("GET", "/v1/agents"): (200, {"items": [TRADER, ENDED]}),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def answer(self, method: str, path: str, body: Any, status: int = 200) -> None:
+        """From now on answer this request so."""
+        self.answers[method, path] = (status, body)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request of the commands."""
+
+    server: Daemon
+
+    def reply(self) -> None:
+        path, _, query = self.path.partition("?")
+        length = int(self.headers.get("Content-Length", 0))
+        body = json.loads(self.rfile.read(length)) if length else None
+        asked = {"method": self.command, "path": path, "query": query, "body": body, "headers": dict(self.headers)}
+        self.server.asked.append(asked)
+        status, answer = self.server.answers[self.command, path]
+        raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    do_GET = do_POST = do_PUT = do_DELETE = reply
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """A server on a loopback port that stands where the daemon would."""
+    server = Daemon()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def call(run: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command against that server, with the password in the environment."""
+
+    def call(*arguments: str, **extra: Any) -> Result:
+        monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
+        return run(*arguments, "--base-url", daemon.url, **extra)
+
+    return call
+
+
+def test_an_agent_is_created_with_what_was_given_and_no_more(call: Run, daemon: Daemon):
+    daemon.answer("POST", "/v1/agents", TRADER, 201)
+    assert told(call("agent", "create", "--name", "trader", "--json")) == {"ok": True, "agent": TRADER}
+    assert daemon.asked[0]["body"] == {"name": "trader"}
+    assert daemon.asked[0]["headers"]["X-Master-Password"] == PASSWORD
+    ended = call("agent", "create", "--name", "x", "--chain", "solana", "--network", "devnet")
+    assert daemon.asked[1]["body"] == {"name": "x", "chain": "solana", "network": "devnet"}
+    assert "publicKey  4Nd1" in ended.stdout
+
+
+def test_agents_are_listed_as_a_table_in_full_width(call: Run):
+    ended = call("agent", "list")
+    assert ended.stdout.splitlines()[0].split() == ["id", "name", "network", "status", "publicKey", "createdAt"]
+    assert "2027-01-15 08:00:00" in ended.stdout
+    assert TRADER["publicKey"] in ended.stdout
+
+
+@pytest.mark.parametrize("named", ["trader", TRADER["id"]])
+def test_an_agent_is_named_by_id_or_by_a_name_that_only_one_has(call: Run, daemon: Daemon, named: str):
+    daemon.answer("GET", f"/v1/agents/{TRADER['id']}", TRADER)
+    assert told(call("agent", "show", str(named), "--json"))["agent"]["id"] == TRADER["id"]
+
+
+def test_a_name_that_none_or_several_have_is_refused(call: Run, daemon: Daemon):
+    assert told(call("agent", "show", "nobody", "--json"))["error"]["code"] == "AGENT_NOT_FOUND"
+    daemon.answer("GET", "/v1/agents", {"items": [TRADER, {**TRADER, "id": "other"}]})
+    ended = call("agent", "show", "trader")
+    assert (ended.exit_code, ended.stderr) == (1, "Error: 2 agents are named 'trader': give the id.\n")
+
+
+def test_an_agent_is_renamed(call: Run, daemon: Daemon):
+    daemon.answer("PUT", f"/v1/agents/{TRADER['id']}", TRADER)
+    call("agent", "rename", "trader", "other")
+    assert daemon.asked[-1]["body"] == {"name": "other"}
+
+
+def test_terminating_asks_first_and_without_a_terminal_wants_yes(call: Run, daemon: Daemon):
+    daemon.answer("DELETE", f"/v1/agents/{TRADER['id']}", {"id": TRADER["id"], "status": "TERMINATED"})
+    ended = call("agent", "terminate", "trader")
+    assert ended.exit_code == 1
+    assert "add --yes" in ended.stderr
+    assert {asked["method"] for asked in daemon.asked} == {"GET"}
+    assert told(call("agent", "terminate", "trader", "--yes", "--json"))["agent"]["status"] == "TERMINATED"
+
+
+def test_the_faucet_gives_what_is_asked_for(call: Run, daemon: Daemon):
+    daemon.answer("POST", f"/v1/agents/{TRADER['id']}/faucet", {"amount": "5", "balance": "6"})
+    call("faucet", "trader", "--amount", "5")
+    assert daemon.asked[-1]["body"] == {"amount": "5"}
+    call("faucet", "trader")
+    assert daemon.asked[-1]["body"] == {}
+
+
+@pytest.mark.parametrize(
+    ("output", "printed"),
+    [
+        ("token", "wai_sess_a.b.c\n"),
+        ("env", f"WAIAAS_SESSION_TOKEN=wai_sess_a.b.c\nWAIAAS_AGENT_ID={TRADER['id']}\n"),
+        ("json", f'{{"id":"s1","token":"wai_sess_a.b.c","agentId":"{TRADER["id"]}"}}\n'),
+        ("text", f"id       s1\ntoken    wai_sess_a.b.c\nagentId  {TRADER['id']}\n"),
+    ],
+)
+def test_a_session_is_printed_as_asked(call: Run, daemon: Daemon, output: str, printed: str):
+    daemon.answer("POST", "/v1/sessions", {"id": "s1", "token": "wai_sess_a.b.c", "agentId": TRADER["id"]}, 201)
+    ended = call("session", "create", "--agent", "trader", "--output", output)
+    assert ended.stdout == printed
+    assert daemon.asked[-1]["body"] == {"agentId": TRADER["id"]}
+
+
+def test_constraints_come_as_json_or_from_a_file(call: Run, daemon: Daemon, tmp_path: Any):
+    daemon.answer("POST", "/v1/sessions", {"id": "s1", "token": "t", "agentId": "a"}, 201)
+    (tmp_path / "limits.json").write_text('{"maxTransactions": 3}')
+    arguments = ["session", "create", "--agent", "trader", "--ttl", "600", "--max-renewals", "2"]
+    call(*arguments, "--constraints", f"@{tmp_path}/limits.json")
+    body = {"agentId": TRADER["id"], "ttl": 600, "constraints": {"maxTransactions": 3, "maxRenewals": 2}}
+    assert daemon.asked[-1]["body"] == body
+    for wrong in ("[1]", "@/nowhere.json"):
+        assert "is not a JSON object" in call(*arguments, "--constraints", wrong).stderr
+
+
+def test_sessions_are_listed_and_revoked(call: Run, daemon: Daemon):
+    daemon.answer("GET", "/v1/sessions", [{"id": "s1", "agentId": "a", "status": "ACTIVE", "renewalCount": 0}])
+    daemon.answer("DELETE", "/v1/sessions/s1", {"id": "s1", "status": "REVOKED"})
+    assert told(call("session", "list", "--agent", "trader", "--json"))["items"][0]["id"] == "s1"
+    assert daemon.asked[-1]["query"] == f"agentId={TRADER['id']}"
+    assert told(call("session", "revoke", "s1", "--json"))["session"]["status"] == "REVOKED"
+
+
+def test_an_id_cannot_lead_to_another_route(call: Run, daemon: Daemon):
+    daemon.answer("DELETE", "/v1/sessions/..%2Fagents", {"id": "x", "status": "REVOKED"})
+    assert call("session", "revoke", "../agents").exit_code == 0
+
+
+def test_a_transfer_is_sent_with_the_session_token_and_followed(call: Run, run: Run, daemon: Daemon):
+    daemon.answer("POST", "/v1/transactions/send", {"id": "t1", "status": "PENDING"}, 201)
+    daemon.answer("GET", "/v1/transactions/t1", {"id": "t1", "status": "CONFIRMED"})
+    arguments = ["tx", "send", "--to", "Bob", "--amount", "5", "--idempotency-key", "k1", "--base-url", daemon.url]
+    sent = told(run(*arguments, "--token", "wai_sess_a.b.c", "--wait", "9", "--json"))
+    assert sent["transaction"]["status"] == "CONFIRMED"
+    first, second = daemon.asked
+    assert first["body"] == {"type": "TRANSFER", "to": "Bob", "amount": "5"}
+    assert first["headers"]["Authorization"] == "Bearer wai_sess_a.b.c"
+    assert first["headers"]["Idempotency-Key"] == "k1"
+    assert "X-Master-Password" not in first["headers"]
+    assert second["query"] == "wait=9"
+
+
+def test_sending_without_a_token_ends_with_4(call: Run, daemon: Daemon):
+    ended = call("tx", "send", "--to", "Bob", "--amount", "5", "--json")
+    assert (ended.exit_code, told(ended)["error"]["code"]) == (4, "TOKEN_MISSING")
+    assert daemon.asked == []
+
+
+def test_transactions_are_read_by_operator_or_session(call: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    page = {"items": [{"id": "t1", "status": "CONFIRMED"}], "cursor": "t1", "hasMore": True}
+    daemon.answer("GET", "/v1/transactions", page)
+    ended = call("tx", "list", "--agent", "trader", "--status", "CONFIRMED", "--limit", "1")
+    assert "More with --cursor t1" in ended.stderr
+    assert "More" not in call("tx", "list", "--quiet").stderr
+    assert daemon.asked[1]["query"] == f"agentId={TRADER['id']}&status=CONFIRMED&limit=1"
+    monkeypatch.setenv("WAIAAS_SESSION_TOKEN", "wai_sess_x")
+    call("tx", "list")
+    assert daemon.asked[-1]["headers"]["Authorization"] == "Bearer wai_sess_x"
+    assert "X-Master-Password" not in daemon.asked[-1]["headers"]
+
+
+def test_a_transaction_is_shown_and_cancelled(call: Run, daemon: Daemon):
+    daemon.answer("GET", "/v1/transactions/t1", {"id": "t1", "status": "PENDING", "error": None, "children": []})
+    daemon.answer("POST", "/v1/transactions/t1/cancel", {"id": "t1", "status": "CANCELLED"})
+    assert call("tx", "show", "t1").stdout == "id        t1\nstatus    PENDING\nchildren  []\n"
+    assert told(call("tx", "cancel", "t1", "--json"))["transaction"]["status"] == "CANCELLED"
+
+
+def test_policies_are_added_changed_listed_and_removed(call: Run, daemon: Daemon):
+    limit = {"id": "p1", "type": "SPENDING_LIMIT", "rules": {"daily_total": "5"}, "agentId": None}
+    daemon.answer("POST", "/v1/policies", limit, 201)
+    daemon.answer("PUT", "/v1/policies/p1", limit)
+    daemon.answer("GET", "/v1/policies", [limit])
+    daemon.answer("DELETE", "/v1/policies/p1", {"id": "p1", "deleted": True})
+    call(
+        "policy", "add", "--type", "SPENDING_LIMIT", "--rules", '{"daily_total": "5"}', "--priority", "3", "--disabled"
+    )
+    assert daemon.asked[-1]["body"] == {
+        "type": "SPENDING_LIMIT",
+        "rules": {"daily_total": "5"},
+        "priority": 3,
+        "enabled": False,
+    }
+    call("policy", "update", "p1", "--enabled")
+    assert daemon.asked[-1]["body"] == {"enabled": True}
+    assert '{"daily_total":"5"}' in call("policy", "list").stdout
+    assert told(call("policy", "remove", "p1", "--json"))["policy"]["deleted"] is True
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (401, "INVALID_MASTER_PASSWORD", 4),
+        (429, "MASTER_PASSWORD_LOCKED", 4),
+        (429, "RATE_LIMITED", 1),
+        (403, "SPENDING_LIMIT_EXCEEDED", 1),
+        (503, "SHUTTING_DOWN", 1),
+    ],
+)
+def test_a_refusal_is_told_with_the_code_of_the_daemon(
+    call: Run, daemon: Daemon, status: int, code: str, exit_code: int
+):
+    body = {"code": code, "message": "No.", "requestId": "r1", "retryable": False, "hint": "Try else.", "details": {}}
+    daemon.answer("GET", "/v1/agents", body, status)
+    ended = call("agent", "list", "--json")
+    assert ended.exit_code == exit_code
+    error = {"code": code, "message": "No.", "hint": "Try else.", "details": {"requestId": "r1"}}
+    assert told(ended) == {"ok": False, "error": error}
+
+
+def test_the_issues_of_a_validation_error_are_told_to_people(call: Run, daemon: Daemon):
+    issues = [{"path": "name", "message": "must not be empty"}, {"path": "", "message": "unknown field"}]
+    body = {"code": "ACTION_VALIDATION_FAILED", "message": "The request is not valid.", "details": {"issues": issues}}
+    daemon.answer("POST", "/v1/agents", body, 400)
+    ended = call("agent", "create", "--name", "")
+    assert ended.stderr == "Error: The request is not valid.\n  name: must not be empty\n  body: unknown field\n"
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"\xff"])
+def test_an_answer_that_is_not_ours_is_an_error(call: Run, daemon: Daemon, answer: bytes):
+    daemon.answer("GET", "/v1/agents", answer)
+    ended = call("agent", "list", "--json")
+    assert (ended.exit_code, told(ended)["error"]["code"]) == (1, "DAEMON_SILENT")
+
+
+def test_a_refused_connection_ends_with_3(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
+    ended = run("agent", "list", "--base-url", "http://127.0.0.1:9", "--json")
+    assert (ended.exit_code, told(ended)["error"]["code"]) == (3, "NOT_RUNNING")
+
+
+def test_a_proxy_of_the_environment_never_sees_the_password(call: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert call("agent", "list").exit_code == 0
+
+
+def test_a_password_beyond_ascii_is_sent_as_utf_8(run: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", "größer als zwölf")
+    assert run("agent", "list", "--base-url", daemon.url).exit_code == 0
+    sent = daemon.asked[0]["headers"]["X-Master-Password"]
+    assert sent.encode("latin-1").decode() == "größer als zwölf"
+
+
+def test_the_address_comes_from_the_settings_or_a_variable(run: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
+    run("config", "set", "daemon.port", str(daemon.server_address[1]))
+    assert run("agent", "list").exit_code == 0
+    run("config", "set", "daemon.port", "1024")
+    monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
+    monkeypatch.setenv("WAIAAS_BASE_URL", daemon.url)
+    assert run("agent", "list").exit_code == 0

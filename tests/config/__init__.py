@@ -1,0 +1,1 @@
+"""Settings, the data directory, the lock and the log."""

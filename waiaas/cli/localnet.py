@@ -1,0 +1,94 @@
+"""`waiaas localnet`: the embedded chain without the daemon, for outside tools."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import click
+
+from waiaas import __version__
+from waiaas.cli.context import Context, Group
+from waiaas.errors import PortTaken
+from waiaas.lifecycle import Holder, hold
+from waiaas.log import Stderr, start
+from waiaas.paths import create
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+
+
+@click.group(cls=Group)
+def localnet() -> None:
+    """The embedded chain, served alone."""
+
+
+@localnet.command()
+@click.option(
+    "--solana-port", type=click.IntRange(0, 65535), default=8899, show_default=True, help="Port; 0 takes a free one."
+)
+def serve(context: Context, solana_port: int) -> None:
+    """Serve the embedded Solana chain as JSON-RPC on 127.0.0.1 until interrupted; the daemon must be stopped."""
+    create(context.data)
+    start(Stderr(), level="warn", clock=context.clock)
+    with hold(context.data.lock, holder(context)), listen(solana_port) as listener:
+        asyncio.run(serve_solana(context, listener))
+
+
+@localnet.command()
+@click.confirmation_option(prompt="Delete the embedded chain and all money on it?")
+def reset(context: Context) -> None:
+    """Delete the embedded chain: the next start begins a new one; the daemon must be stopped."""
+    create(context.data)
+    with hold(context.data.lock, holder(context)):
+        shutil.rmtree(context.data.localnet)
+        create(context.data)
+    context.answer(
+        {"deleted": str(context.data.localnet)}, "The embedded chain is deleted; the next start begins anew."
+    )
+
+
+def holder(context: Context) -> Holder:
+    """What this process writes into the data directory's lock."""
+    return Holder(pid=os.getpid(), started_at=context.clock.now(), version=__version__)
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback; PortTaken if another program has the port."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"Port {port} cannot be used: {error.strerror}.") from error
+    return listener
+
+
+async def serve_solana(context: Context, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; the present block is committed before it returns."""
+    from hypercorn.asyncio import serve as serve_http
+
+    from waiaas.localnet import open_solana
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_solana(context.data.localnet, context.clock) as app:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        context.answer({"solana": url}, f"Solana localnet: {url}")
+        await serve_http(app, server_config(listener), shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # a plain ASGI application
+
+
+def server_config(listener: socket.socket) -> "Config":
+    from hypercorn.config import Config
+
+    config = Config()
+    # hypercorn closes what it is given
+    config.bind = [f"fd://{listener.detach()}"]
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 2.0
+    return config
