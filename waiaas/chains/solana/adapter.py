@@ -1,0 +1,155 @@
+"""A Solana network behind the Chain protocol."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+
+from solders.message import to_bytes_versioned
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from waiaas.chains.base import Asset, Attempt, Prepared, Proof, Receipt, Sighting, Signed, Signer, Slot
+from waiaas.chains.kept import Kept
+from waiaas.chains.rpc import Dialect, Rpc
+from waiaas.chains.solana import answers, build, refusals, watch
+from waiaas.chains.solana.assets import list_assets
+from waiaas.chains.solana.deaths import prove
+from waiaas.chains.solana.prepare import Preparer
+from waiaas.clock import Clock
+from waiaas.domain.chain import LOCALNETS, Network
+from waiaas.domain.request import Request
+from waiaas.errors import ChainNotSupported, SignedBytesMismatch, Stale
+
+DIALECT = Dialect(identity_method="getGenesisHash", head_method="getSlot", max_lag=50)
+#: the genesis hashes that a public network's nodes must answer (https://docs.anza.xyz/clusters/available)
+GENESIS = {
+    Network.MAINNET: "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+    Network.DEVNET: "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
+    Network.TESTNET: "4uhcVJyU9pJkvQyS88uRDiswHXSGkY3zQawwpjk2NsNY",
+}
+
+CONFIRMED = {"commitment": "confirmed"}
+#: a blockhash is good for 150 slots of 0.4 s, so a second of sharing costs little of it
+SLOT_SECONDS = 1.0
+#: blockhashes whose messages are remembered, so that equal ones are told apart
+BLOCKHASHES = 8
+#: hashes remembered as sent once already
+SENT = 4096
+
+
+class SolanaChain:
+    """One Solana network; `max_priority_fee_lamports` caps what is paid for priority, per transaction."""
+
+    def __init__(self, network: Network, rpc: Rpc, clock: Clock, max_priority_fee_lamports: int) -> None:
+        self.network = network
+        self.rpc = rpc
+        self.poll_seconds = 0.2 if network in LOCALNETS else 1.0
+        self.rebroadcast_seconds = 2.0
+        self._max_priority_fee = max_priority_fee_lamports
+        self._preparer = Preparer(rpc, clock, max_priority_fee_lamports)
+        self._slots: Kept[Slot] = Kept(clock, SLOT_SECONDS)
+        self._signed: dict[str, dict[tuple[str, Request], set[int]]] = {}
+        self._sent: dict[str, None] = {}
+
+    def address(self, text: str) -> str:
+        """Base58 of exactly 32 bytes, case kept."""
+        try:
+            return str(Pubkey.from_string(text))
+        except ValueError as error:
+            raise ValueError("must be a Solana address: base58 of 32 bytes") from error
+
+    def fee_bound(self, request: Request) -> int:
+        """One signature and the whole priority cap; a native transfer pays no rent."""
+        return build.LAMPORTS_PER_SIGNATURE + self._max_priority_fee
+
+    async def balance(self, address: str) -> int:
+        """Lamports at commitment confirmed."""
+        with refusals.reading():
+            return await self.rpc.call("getBalance", [address, CONFIRMED], answers.balance)
+
+    async def assets(self, address: str) -> list[Asset]:
+        """SOL, and the tokens of both token programs."""
+        with refusals.reading():
+            return await list_assets(self.rpc, address)
+
+    async def prepare(self, request: Request, sender: str) -> Prepared:
+        """As `solana/prepare.py` reads, simulates and judges it."""
+        return await self._preparer.prepare(request, sender)
+
+    async def slot(self) -> Slot:
+        """The latest confirmed blockhash, at most a second old."""
+        with refusals.reading():
+            return await self._slots.get("", lambda: self.rpc.call("getLatestBlockhash", [CONFIRMED], answers.slot))
+
+    def sign(self, prepared: Prepared, slot: Slot, signer: Signer, agent_id: str) -> Signed:
+        """Sign a v0 message; equal requests on one blockhash get different unit limits, so that both can land.
+
+        Stale if that blockhash has too many of them; the fee is never above the prepared one.
+        """
+        units = self._distinct_units(prepared, slot.blockhash)
+        wanted = build.payment(prepared.request, prepared.sender, units, prepared.unit_price, slot.blockhash)
+        message = build.message(wanted)
+        raw = build.wire(message, Signature.from_bytes(signer.sign(agent_id, to_bytes_versioned(message))))
+        try:
+            said, signature = build.read(raw)
+        except (ValueError, IndexError) as error:
+            raise SignedBytesMismatch() from error
+        if said != wanted:
+            raise SignedBytesMismatch()
+        return Signed(raw, signature, build.fee(units, prepared.unit_price), slot)
+
+    async def broadcast(self, raw: bytes, hash: str) -> str:
+        """To the preferred endpoint the first time, to every one from then on."""
+        config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        again = hash in self._sent
+        self._remember(hash)
+        with refusals.judging():
+            return await self.rpc.send(
+                "sendTransaction",
+                [b64encode(raw).decode(), config],
+                answers.signature(hash),
+                accepted=refusals.already_processed,
+                everywhere=again,
+            )
+
+    async def statuses(self, hashes: Iterable[str]) -> dict[str, Sighting]:
+        """The whole history is searched each time: after a long stop a node's short memory knows nothing."""
+        with refusals.reading():
+            return await watch.statuses(self.rpc, list(hashes))
+
+    async def receipts(self, hashes: Iterable[str]) -> dict[str, Receipt]:
+        """One getTransaction each, together in as few batches as fit."""
+        with refusals.reading():
+            return await watch.receipts(self.rpc, list(hashes))
+
+    async def deaths(self, attempts: Iterable[Attempt]) -> dict[str, Proof]:
+        """Proofs as `solana/deaths.py` defines them."""
+        with refusals.reading():
+            return await prove(self.rpc, attempts)
+
+    async def faucet(self, address: str, amount: int) -> str:
+        """requestAirdrop, on localnet."""
+        if self.network not in LOCALNETS:
+            raise ChainNotSupported(f"{self.network} gives nothing away.")
+        with refusals.reading():
+            return await self.rpc.call("requestAirdrop", [address, amount], answers.SIGNATURE.decode)
+
+    def _distinct_units(self, prepared: Prepared, blockhash: str) -> int:
+        """The unit limit, or the next lower one that no equal message on this blockhash has.
+
+        Equal bytes would be one transaction on chain, not two. What the simulation used plus a tenth stays.
+        """
+        signed = self._signed.setdefault(blockhash, {})
+        while len(self._signed) > BLOCKHASHES:
+            del self._signed[next(iter(self._signed))]
+        taken = signed.setdefault((prepared.sender, prepared.request), set())
+        lowest = -(-prepared.units * 11 // 12)
+        for units in range(prepared.units, lowest - 1, -1):
+            if units not in taken:
+                taken.add(units)
+                return units
+        raise Stale("Too many equal transactions on this blockhash.")
+
+    def _remember(self, hash: str) -> None:
+        self._sent[hash] = None
+        if len(self._sent) > SENT:
+            del self._sent[next(iter(self._sent))]

@@ -1,0 +1,99 @@
+"""What a Solana node refuses, in the three classes the pipeline knows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from waiaas.errors import (
+    ChainError,
+    ChainRejected,
+    InsufficientBalance,
+    InsufficientForFee,
+    NodeRefused,
+    SimulationFailed,
+    Stale,
+    Transient,
+)
+
+#: JSON-RPC codes about the bytes sent (agave, rpc_custom_error.rs)
+PREFLIGHT_FAILED = -32002
+REJECTED = frozenset({-32003, -32006, -32013, -32602})
+
+#: TransactionError (solana-transaction-error): what is not in here is the program's own no
+CLASSES: dict[str, type[ChainError]] = {
+    "BlockhashNotFound": Stale,
+    "AccountNotFound": InsufficientBalance,
+    "InsufficientFundsForFee": InsufficientForFee,
+    "InsufficientFundsForRent": InsufficientBalance,
+    "InvalidRentPayingAccount": InsufficientBalance,
+    "SignatureFailure": ChainRejected,
+    "SanitizeFailure": ChainRejected,
+    "InvalidAccountForFee": ChainRejected,
+    "AccountInUse": Transient,
+    "ClusterMaintenance": Transient,
+    "WouldExceedMaxBlockCostLimit": Transient,
+    "WouldExceedMaxAccountCostLimit": Transient,
+    "WouldExceedMaxVoteCostLimit": Transient,
+    "WouldExceedAccountDataBlockLimit": Transient,
+    "ProgramCacheHitMaxLimit": Transient,
+}
+#: SystemError::ResultWithNegativeLamports, as a custom error of the System program
+NEGATIVE_LAMPORTS = {"Custom": 1}
+
+
+def refusal(error: NodeRefused) -> ChainError:
+    """What a refusal of sendTransaction or simulateTransaction means."""
+    if error.number == PREFLIGHT_FAILED:
+        return failure(reason(error))
+    if error.number in REJECTED:
+        return ChainRejected(error.message)
+    return Transient(error.message)
+
+
+def failure(err: Any, transfers: frozenset[int] = frozenset(), logs: tuple[str, ...] = ()) -> ChainError:
+    """What a TransactionError means; `transfers` are the places of the System program's instructions."""
+    if any(err == {"InstructionError": [place, NEGATIVE_LAMPORTS]} for place in transfers):
+        return InsufficientBalance(logs=logs)
+    return CLASSES.get(kind(err), SimulationFailed)(spelled(err), logs=logs)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Inside, a refused read tells nothing about a transaction: Transient."""
+    try:
+        yield
+    except NodeRefused as error:
+        raise Transient(error.message) from error
+
+
+@contextmanager
+def judging() -> Iterator[None]:
+    """Inside, a refusal is about the transaction."""
+    try:
+        yield
+    except NodeRefused as error:
+        raise refusal(error) from error
+
+
+def already_processed(error: NodeRefused) -> bool:
+    """The node has these very bytes already: as good as accepted."""
+    return error.number == PREFLIGHT_FAILED and reason(error) == "AlreadyProcessed"
+
+
+def reason(error: NodeRefused) -> Any:
+    """The TransactionError inside a preflight failure; None if the node did not give one."""
+    return error.data.get("err") if isinstance(error.data, dict) else None
+
+
+def kind(err: Any) -> str:
+    """The variant's name: `err` is a name, or an object with the name as its only key."""
+    if isinstance(err, dict) and len(err) == 1:
+        return str(next(iter(err)))
+    return err if isinstance(err, str) else ""
+
+
+def spelled(err: Any) -> str:
+    """A TransactionError in words a person can look up, at most 256 characters."""
+    return err[:256] if isinstance(err, str) else msgspec.json.encode(err).decode()[:256]
