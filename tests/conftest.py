@@ -1,0 +1,92 @@
+"""A real daemon for tests: real files, a real database and keystore, the embedded chain; only the socket is missing."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from waiaas import app, paths
+from waiaas.clock import Clock
+from waiaas.config import Config
+from waiaas.keystore import Keystore
+
+PASSWORD = "correct horse battery staple"
+
+#: Argon2id at its cheapest, so that a test does not pay for a real password
+CHEAP = msgspec.convert({"argon2_memory": 32768, "argon2_time": 1, "argon2_parallelism": 1}, type(Config().keystore))
+
+
+class ManualClock(Clock):
+    """Stands still until it is moved; wall clock and boot clock can be moved apart."""
+
+    def __init__(self, wall: float = 1_800_000_000.0) -> None:
+        super().__init__()
+        self._wall = wall
+        self._boot = 1000.0
+
+    def wall(self) -> float:
+        return self._wall
+
+    def boot(self) -> float:
+        return self._boot
+
+    def monotonic(self) -> float:
+        return self._boot
+
+    def move(self, seconds: float) -> None:
+        """Time passes."""
+        self._wall += seconds
+        self._boot += seconds
+
+    def step(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self._wall += seconds
+
+
+def settings(**sections: dict[str, object]) -> Config:
+    """The default configuration with some keys set: settings(security={"max_pending_tx": 1})."""
+    config = msgspec.structs.replace(Config(), keystore=CHEAP)
+    changed = {name: msgspec.structs.replace(getattr(config, name), **keys) for name, keys in sections.items()}
+    rpc = changed.get("rpc", msgspec.structs.replace(config.rpc, solana_default_network="localnet"))
+    return msgspec.structs.replace(config, **{**changed, "rpc": rpc})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> paths.DataDir:
+    """A data directory with its subdirectories, not initialised."""
+    made = paths.DataDir(tmp_path / "waiaas")
+    paths.create(made)
+    return made
+
+
+OpenDaemon = Callable[..., AbstractAsyncContextManager[app.Daemon]]
+
+
+@pytest.fixture
+def open_daemon(data: paths.DataDir) -> OpenDaemon:
+    """`async with open_daemon(config, clock=...)`: initialised once, opened as often as a test restarts it."""
+
+    @asynccontextmanager
+    async def opened(config: Config | None = None, *, clock: Clock | None = None) -> AsyncIterator[app.Daemon]:
+        config, clock = config or settings(), clock or Clock()
+        if not data.initialised:
+            await app.initialise(data, config, PASSWORD, clock=clock)
+        keystore = Keystore.unlock(data.keystore, PASSWORD)
+        async with app.open_daemon(data, config, keystore, clock=clock, options=app.Options()) as daemon:
+            yield daemon
+
+    return opened
+
+
+@pytest.fixture
+async def daemon(open_daemon: OpenDaemon) -> AsyncIterator[app.Daemon]:
+    """A running daemon on real time."""
+    async with open_daemon() as running:
+        yield running

@@ -1,0 +1,1 @@
+"""The life of a transaction: a step each, and what stops it."""

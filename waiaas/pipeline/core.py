@@ -1,0 +1,81 @@
+"""What every step needs, made once by the composition root."""
+
+import asyncio
+from collections import defaultdict
+
+import msgspec
+
+from waiaas.chains.pool import Pool
+from waiaas.clock import Clock
+from waiaas.config import Config
+from waiaas.db import Database
+from waiaas.db.cache import Cache
+from waiaas.domain.agent import Agent
+from waiaas.domain.chain import Network
+from waiaas.domain.control import KillSwitch
+from waiaas.domain.policy import Policy
+from waiaas.domain.session import Session
+from waiaas.keystore import Keystore
+from waiaas.pipeline.books import Books
+from waiaas.pipeline.watch import Watch
+from waiaas.repositories import agents, policies, sessions, switch
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why an accepted transaction is not signed yet; times in epoch seconds."""
+
+    reason: str
+    since: int
+    next_try_at: int
+    tries: int
+
+
+class Core:
+    """Database, keystore, chains, and the mirrors in memory that commits keep honest."""
+
+    def __init__(self, db: Database, clock: Clock, config: Config, keystore: Keystore, chains: Pool) -> None:
+        self.db = db
+        self.clock = clock
+        self.config = config
+        self.keystore = keystore
+        self.chains = chains
+        self.started_at = clock.now()
+        self.stopping = False
+        #: networks whose signed bytes were not all looked up since the start: nothing is accepted or signed there
+        self.reconciling: set[Network] = set()
+        #: why rows wait, by transaction id; found out again after a restart
+        self.waiting: dict[str, Waiting] = {}
+        self.agents: Cache[Agent] = Cache(db, "agent", self._load_agent)
+        self.sessions: Cache[Session | None] = Cache(db, "session", self._load_session)
+        self.switch: Cache[KillSwitch] = Cache(db, "switch", self._load_switch)
+        self.policies: Cache[tuple[int, list[Policy]]] = Cache(db, "policies", self._load_policies)
+        self.books = Books(db, clock)
+        self.watch = Watch(db)
+        db.subscribe(self._on_commit)
+        self.execute_soon = asyncio.Event()
+        self.confirm_soon: dict[Network, asyncio.Event] = defaultdict(asyncio.Event)
+        self.delays_soon = asyncio.Event()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def lock(self, agent_id: str) -> asyncio.Lock:
+        """One decision of an agent at a time: races for its ledger version stay rare, and its guard decides."""
+        return self._locks[agent_id]
+
+    def _on_commit(self, topics: frozenset[str]) -> None:
+        """What has moved does not wait any more; the execute worker says so if it does."""
+        for topic in topics if self.waiting else ():
+            self.waiting.pop(topic.removeprefix("tx:"), None)
+
+    async def _load_agent(self, agent_id: str) -> Agent:
+        return await agents.get(self.db, agent_id)
+
+    async def _load_session(self, session_id: str) -> Session | None:
+        return await sessions.find(self.db, session_id)
+
+    async def _load_switch(self, _: str) -> KillSwitch:
+        return await switch.get(self.db)
+
+    async def _load_policies(self, agent_id: str) -> tuple[int, list[Policy]]:
+        """The version is read first: rules newer than it make the guard on it fail, never pass."""
+        version = await policies.version(self.db)
+        return version, await policies.page(self.db, agent_id=agent_id, enabled=True)

@@ -1,0 +1,33 @@
+"""How a transaction ends without landing: one list of statements for every reason."""
+
+from typing import Any
+
+from waiaas.db import Statement
+from waiaas.domain.event import SYSTEM, Actor, AuditEvent, EventType
+from waiaas.domain.ledger import LedgerKind
+from waiaas.domain.transaction import Status, Transaction
+from waiaas.repositories import audit, ledger, outbox, transactions
+
+TOLD = {
+    Status.CANCELLED: (AuditEvent.TX_CANCELLED, EventType.TX_CANCELLED),
+    Status.EXPIRED: (AuditEvent.TX_EXPIRED, EventType.TX_EXPIRED),
+    Status.FAILED: (AuditEvent.TX_FAILED, EventType.TX_FAILED),
+}
+
+
+def end_unspent(
+    tx: Transaction, to: Status, code: str, error: str, now: int, actor: Actor = SYSTEM, /, **evidence: Any
+) -> list[Statement]:
+    """CANCELLED, EXPIRED or FAILED with no effect on chain: what was set aside is given back, all in one commit.
+
+    Only for a transaction that has no signed bytes, or whose bytes are proven dead (`evidence`, for the audit row).
+    """
+    audited, event = TOLD[to]
+    return [
+        transactions.mark_ended(tx.id, was=tx.status, to=to, error=error, error_code=code, now=now),
+        ledger.touch(tx.agent_id),
+        ledger.release(tx.id, LedgerKind.AMOUNT, now),
+        ledger.release(tx.id, LedgerKind.FEE, now),
+        audit.record(audited, actor, now, tx.about, code=code, was=tx.status, **evidence),
+        outbox.emit(event, now, tx.about, errorCode=code, error=error),
+    ]

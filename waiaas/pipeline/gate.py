@@ -1,0 +1,71 @@
+"""The gate in front of everything that signs: switch, agent, session, and the limits as they are now."""
+
+import msgspec
+
+from waiaas.db import Statement
+from waiaas.domain.agent import Agent, AgentStatus
+from waiaas.domain.control import KillSwitchState
+from waiaas.domain.policy import Outcome
+from waiaas.domain.request import Request
+from waiaas.domain.transaction import Reason, Transaction
+from waiaas.errors import WaiaasError
+from waiaas.pipeline.core import Core
+from waiaas.pipeline.judge import judge
+from waiaas.repositories import agents, ledger, sessions, settings, switch
+
+
+class Stopped(WaiaasError):
+    """This transaction must not go on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """The gate was open when this was read; the guards make a commit find out whether it still is."""
+
+    agent: Agent
+    generation: int
+    policy_version: int
+    ledger_version: int
+    session_id: str | None
+
+    def guards(self) -> tuple[Statement, ...]:
+        """Stale if the switch, the agent, the session or any policy changed since."""
+        live = () if self.session_id is None else (sessions.is_live(self.session_id),)
+        return (
+            switch.is_off(self.generation),
+            agents.is_active(self.agent.id),
+            *live,
+            settings.policy_version_is(self.policy_version),
+        )
+
+    def ledger_guard(self) -> Statement:
+        """Stale if the agent's ledger changed since; the first statement of a commit that raises what is used."""
+        return ledger.raise_version(self.agent.id, was=self.ledger_version)
+
+
+async def pass_gate(core: Core, tx: Transaction, request: Request, *, fee: int) -> Pass:
+    """Stopped if the switch is on, the agent or session stopped, or the limits now refuse; `fee` is what is reserved.
+
+    A milder verdict changes nothing: tier and delay stay as accepted.
+    """
+    kill_switch = await core.switch.get("")
+    if kill_switch.state is not KillSwitchState.NORMAL:
+        raise Stopped(Reason.KILL_SWITCH, "The kill switch was thrown before this was signed.")
+    agent = await core.agents.get(tx.agent_id)
+    if agent.status is AgentStatus.SUSPENDED:
+        raise Stopped(Reason.AGENT_SUSPENDED, "The agent was suspended before this was signed.")
+    if agent.status is not AgentStatus.ACTIVE:
+        raise Stopped(Reason.AGENT_TERMINATED, "The agent was terminated before this was signed.")
+    session = await core.sessions.get(tx.session_id) if tx.session_id else None
+    if session is not None and session.revoked_at is not None:
+        raise Stopped(Reason.SESSION_REVOKED, "The session was revoked before this was signed.")
+    ledger_version = (await core.books.book(agent.id)).version
+    decision = await judge(core, agent, session, request, fee=fee, without=tx.id)
+    if decision.outcome is Outcome.DENY:
+        assert decision.code is not None
+        assert decision.reason is not None
+        raise Stopped(decision.code, decision.reason)
+    return Pass(agent, kill_switch.generation, decision.policy_version, ledger_version, tx.session_id)

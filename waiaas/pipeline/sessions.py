@@ -1,0 +1,83 @@
+"""The life of a session: issued under the agent's limit, revoked together with what it has not signed yet, run out."""
+
+from waiaas.domain.agent import AgentStatus
+from waiaas.domain.event import SYSTEM, About, Actor, AuditEvent, EventType
+from waiaas.domain.session import Session
+from waiaas.domain.transaction import Reason
+from waiaas.errors import (
+    AgentIsSuspended,
+    AgentIsTerminated,
+    SessionLimitExceeded,
+    SessionNotFound,
+    StaleState,
+    StorageBusy,
+)
+from waiaas.pipeline.core import Core
+from waiaas.pipeline.stop import cancel_all
+from waiaas.repositories import agents, audit, outbox, sessions, transactions
+
+#: how often a revocation is composed anew when a transaction moves under it
+ROUNDS = 10
+
+
+async def issue(core: Core, session: Session, actor: Actor) -> Session:
+    """Store a new session; AgentNotFound, AgentIsSuspended, AgentIsTerminated, SessionLimitExceeded."""
+    most = core.config.security.max_sessions_per_agent
+    now = session.created_at
+    try:
+        await core.db.commit(
+            sessions.issue(session, issued_by=actor.name, most=most),
+            audit.record(AuditEvent.SESSION_ISSUED, actor, now, session.about, expiresAt=session.expires_at),
+            outbox.emit(EventType.SESSION_CREATED, now, session.about, expiresAt=session.expires_at),
+        )
+    except StaleState:
+        agent = await agents.get(core.db, session.agent_id)
+        if agent.status is AgentStatus.SUSPENDED:
+            raise AgentIsSuspended() from None
+        if agent.status is not AgentStatus.ACTIVE:
+            raise AgentIsTerminated() from None
+        raise SessionLimitExceeded(
+            f"The agent has {most} live sessions, which is its limit.", constraint="maxSessionsPerAgent", limit=most
+        ) from None
+    return session
+
+
+async def revoke(core: Core, session_id: str, actor: Actor) -> bool:
+    """Dead from this commit on, with its PENDING and QUEUED transactions; False if it was before. SessionNotFound."""
+    for _ in range(ROUNDS):
+        session = await sessions.find(core.db, session_id)
+        if session is None:
+            raise SessionNotFound()
+        if session.revoked_at is not None:
+            return False
+        try:
+            await _stop(core, session, actor)
+        except StaleState:
+            continue
+        return True
+    raise StorageBusy("The session's transactions kept moving: nothing was done.")
+
+
+async def _stop(core: Core, session: Session, actor: Actor) -> None:
+    """The revocation and all it takes with it; under the agent's lock, so that nothing is accepted meanwhile."""
+    async with core.lock(session.agent_id):
+        now = core.clock.now()
+        rows = await transactions.open_of_session(core.db, session.id)
+        await core.db.commit(
+            sessions.revoke(session.id, "revoked", now),
+            *cancel_all(rows, Reason.SESSION_REVOKED, now, actor),
+            audit.record(AuditEvent.SESSION_REVOKED, actor, now, session.about, cancelled=[tx.id for tx in rows]),
+            outbox.emit(EventType.SESSION_REVOKED, now, session.about, by=actor.name),
+        )
+
+
+async def note_expired(core: Core) -> None:
+    """Tell once of every session that has run out."""
+    now = core.clock.now()
+    for session_id, agent_id in await sessions.newly_expired(core.db, now):
+        about = About(agent_id, session_id)
+        await core.db.commit(
+            sessions.note_expiry(session_id, now),
+            audit.record(AuditEvent.SESSION_EXPIRED, SYSTEM, now, about),
+            outbox.emit(EventType.SESSION_EXPIRED, now, about),
+        )

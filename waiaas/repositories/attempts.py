@@ -1,0 +1,128 @@
+"""`attempts`: signed bytes, from the commit that makes them durable to their end on chain."""
+
+import sqlite3
+
+from waiaas.db import Database, Statement
+from waiaas.domain.transaction import Attempt
+from waiaas.repositories.rows import decodable, to_struct
+
+COLUMNS = """id, tx_id, number, kind, network, signer, tx_hash, raw, blockhash, last_valid_block_height, context_slot,
+       max_fee, status, broadcasts, endpoint, first_broadcast_at, last_broadcast_at, last_seen_at, block_number,
+       confirmations, fee, error, created_at, finished_at"""
+OPEN = f"SELECT {COLUMNS} FROM attempts WHERE network = :network AND finished_at IS NULL ORDER BY id LIMIT :limit"
+OF_TRANSACTION = f"SELECT {COLUMNS} FROM attempts WHERE tx_id = :tx_id ORDER BY number"
+OPEN_NETWORKS = "SELECT DISTINCT network FROM attempts WHERE finished_at IS NULL"
+
+INSERT = """
+INSERT INTO attempts (id, tx_id, number, kind, network, signer, tx_hash, raw, blockhash, last_valid_block_height,
+  context_slot, max_fee, created_at)
+VALUES (:id, :tx_id, :number, :kind, :network, :signer, :tx_hash, :raw, :blockhash, :last_valid_block_height,
+  :context_slot, :max_fee, :created_at)
+"""
+SENT = """
+UPDATE attempts SET broadcasts = broadcasts + 1, endpoint = :endpoint, last_broadcast_at = :now,
+       first_broadcast_at = COALESCE(first_broadcast_at, :now)
+ WHERE id = :id
+"""
+REFUSED = "UPDATE attempts SET error = :error, last_broadcast_at = :now WHERE id = :id AND status = 'LIVE'"
+SEEN = "UPDATE attempts SET last_seen_at = :now, block_number = :block WHERE id = :id AND status = 'LIVE'"
+LAND = """
+UPDATE attempts SET status = 'LANDED', last_seen_at = :now, block_number = :block, confirmations = :confirmations,
+       fee = :fee, error = :error, finished_at = :finished_at
+ WHERE id = :id AND status = 'LIVE'
+"""
+FINALIZE = """
+UPDATE attempts SET finished_at = :now, last_seen_at = :now WHERE id = :id AND status = 'LANDED' AND finished_at IS NULL
+"""
+DIE = "UPDATE attempts SET status = 'DEAD', finished_at = :now WHERE id = :id AND status = 'LIVE'"
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    return to_struct(row, Attempt, "attempts")
+
+
+async def open_on(db: Database, network: str, limit: int = 10_000) -> list[Attempt]:
+    """Attempts of a network whose end is not final yet, oldest first."""
+    return decodable(await db.fetch_all(OPEN, {"network": network, "limit": limit}), _attempt)
+
+
+async def of_transaction(db: Database, tx_id: str) -> list[Attempt]:
+    """All attempts of a transaction, oldest first."""
+    return [_attempt(row) for row in await db.fetch_all(OF_TRANSACTION, {"tx_id": tx_id})]
+
+
+async def open_networks(db: Database) -> set[str]:
+    """Networks with an attempt that must be followed."""
+    return {row["network"] for row in await db.fetch_all(OPEN_NETWORKS)}
+
+
+def insert(attempt: Attempt) -> Statement:
+    """LIVE, not sent yet; ConstraintFailed if the transaction has a live one already."""
+    return Statement(
+        INSERT,
+        {
+            "id": attempt.id,
+            "tx_id": attempt.tx_id,
+            "number": attempt.number,
+            "kind": attempt.kind,
+            "network": attempt.network,
+            "signer": attempt.signer,
+            "tx_hash": attempt.tx_hash,
+            "raw": attempt.raw,
+            "blockhash": attempt.blockhash,
+            "last_valid_block_height": attempt.last_valid_block_height,
+            "context_slot": attempt.context_slot,
+            "max_fee": str(attempt.max_fee),
+            "created_at": attempt.created_at,
+        },
+    )
+
+
+def sent(attempt_id: str, endpoint: str, now: int) -> Statement:
+    """An endpoint took the bytes."""
+    return Statement(SENT, {"id": attempt_id, "endpoint": endpoint, "now": now})
+
+
+def refused(attempt_id: str, error: str, now: int) -> Statement:
+    """No endpoint took the bytes; what the last one said. They may land all the same."""
+    return Statement(REFUSED, {"id": attempt_id, "error": error, "now": now})
+
+
+def seen(attempt_id: str, block: int, now: int) -> Statement:
+    """Sighted, not yet deep enough."""
+    return Statement(SEEN, {"id": attempt_id, "block": block, "now": now})
+
+
+def land(
+    attempt: Attempt,
+    *,
+    block: int,
+    confirmations: int | None,
+    fee: int,
+    error: str | None,
+    finalized: bool,
+    now: int,
+) -> Statement:
+    """LIVE → LANDED, with the fee as paid."""
+    return Statement(
+        LAND,
+        {
+            "id": attempt.id,
+            "block": block,
+            "confirmations": confirmations,
+            "fee": str(fee),
+            "error": error,
+            "finished_at": now if finalized else None,
+            "now": now,
+        },
+    )
+
+
+def finalize(attempt_id: str, now: int) -> Statement:
+    """A LANDED attempt is final on chain: nobody watches it any more."""
+    return Statement(FINALIZE, {"id": attempt_id, "now": now})
+
+
+def die(attempt_id: str, now: int) -> Statement:
+    """LIVE → DEAD, on proof."""
+    return Statement(DIE, {"id": attempt_id, "now": now})

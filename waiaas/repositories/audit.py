@@ -1,0 +1,59 @@
+"""`audit_log`: a row for every change, in the commit of that change."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from waiaas.db import Database, Statement
+from waiaas.domain.audit import first_link, link
+from waiaas.domain.event import NOTHING, SEVERITY, About, Actor, AuditEvent, Severity
+
+RECORD = """
+INSERT INTO audit_log (timestamp, event_type, actor, agent_id, session_id, tx_id, details, severity, ip_address, hash)
+VALUES (:timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :details, :severity, :ip_address,
+  audit_link((SELECT hash FROM audit_log ORDER BY id DESC LIMIT 1),
+             (SELECT value FROM key_value_store WHERE key = 'installation'),
+             :timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :details, :severity, :ip_address))
+"""
+
+HEAD = "SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1"
+
+
+def _audit_link(previous: str | None, installation: str, *row: Any) -> str:
+    return link(previous or first_link(msgspec.json.decode(installation)), *row)
+
+
+#: SQL functions that the writer needs for RECORD: name → (arguments, function)
+FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {"audit_link": (11, _audit_link)}
+
+
+def record(
+    event: AuditEvent,
+    actor: Actor,
+    now: int,
+    about: About = NOTHING,
+    /,
+    **details: Any,
+) -> Statement:
+    """One row; `details` are ids, codes, digests and settings, never a secret."""
+    return Statement(
+        RECORD,
+        {
+            "timestamp": now,
+            "event_type": event,
+            "actor": actor.name,
+            "agent_id": about.agent_id,
+            "session_id": about.session_id,
+            "tx_id": about.tx_id,
+            "details": msgspec.json.encode(details, order="sorted").decode(),
+            "severity": SEVERITY.get(event, Severity.INFO),
+            "ip_address": actor.ip,
+        },
+    )
+
+
+async def head(db: Database) -> tuple[int, str] | None:
+    """Id and hash of the newest row; None in an empty log."""
+    row = await db.fetch_one(HEAD)
+    return (row["id"], row["hash"]) if row else None

@@ -1,0 +1,83 @@
+"""Every worker of the daemon, started together and joined together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from waiaas.domain.chain import LOCALNETS, Network
+from waiaas.domain.event import SYSTEM, AuditEvent, EventType
+from waiaas.pipeline.agents import end_terminating
+from waiaas.pipeline.confirm import confirm
+from waiaas.pipeline.core import Core
+from waiaas.pipeline.recover import recover
+from waiaas.pipeline.release import Delays, expire_unsigned
+from waiaas.pipeline.sessions import note_expired
+from waiaas.repositories import audit, nonces, outbox, settings
+from waiaas.workers.executing import Executing
+from waiaas.workers.loop import Worker
+
+#: seconds between looks at a network on which nothing is known to be under way
+IDLE_SECONDS = 15.0
+RECOVERY_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def working(core: Core, minutely: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[list[Worker]]:
+    """Workers run inside; on leaving they are asked, not cancelled, and everything being signed is finished.
+
+    `minutely` is what other parts want done once a minute.
+    """
+    executing = Executing(core)
+    workers = [
+        Worker("execute", executing.tick, every_seconds=1, wake=core.execute_soon),
+        *(_confirming(core, network) for network in core.chains.networks()),
+        Worker("delays", Delays(core).tick, every_seconds=5, wake=core.delays_soon),
+        Worker("timeouts", lambda: expire_unsigned(core), every_seconds=30),
+        Worker("cleanup", lambda: _cleanup(core, minutely), every_seconds=60),
+        Worker("endpoints", lambda: _endpoints(core), every_seconds=30),
+        Worker("checkpoint", core.db.checkpoint, every_seconds=core.config.database.wal_checkpoint_interval),
+    ]
+    async with asyncio.TaskGroup() as tasks:
+        for worker in workers:
+            tasks.create_task(worker.run(), name=f"worker {worker.name}")
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                worker.stop()
+            await executing.join()
+
+
+def _confirming(core: Core, network: Network) -> Worker:
+    async def tick() -> float | None:
+        if network in core.reconciling and not await recover(core, network):
+            return RECOVERY_SECONDS
+        if not await confirm(core, network):
+            return None
+        await end_terminating(core)
+        return core.chains.chain(network).poll_seconds
+
+    return Worker(f"confirm {network}", tick, every_seconds=IDLE_SECONDS, wake=core.confirm_soon[network])
+
+
+async def _cleanup(core: Core, minutely: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    await note_expired(core)
+    await core.db.commit(nonces.sweep(core.clock.now()))
+    await end_terminating(core)
+    for work in minutely:
+        await work()
+
+
+async def _endpoints(core: Core) -> None:
+    """Look at every endpoint; tell of those that lied, and remember which chain a localnet is."""
+    await core.chains.watch()
+    now = core.clock.now()
+    for lie in core.chains.take_quarantined():
+        told = {"network": lie.network, "endpoint": lie.endpoint, "reason": lie.reason}
+        await core.db.commit(
+            audit.record(AuditEvent.RPC_QUARANTINED, SYSTEM, now, **told),
+            outbox.emit(EventType.RPC_QUARANTINED, now, **told),
+        )
+    for network, identity in core.chains.identities().items():
+        if network in LOCALNETS and await settings.find(core.db, f"genesis:{network}") is None:
+            await core.db.commit(settings.put(f"genesis:{network}", identity, now))
