@@ -16,7 +16,10 @@ WaiaasError
 ├── ChainError              what a node answered, in the three classes the pipeline knows
 │   ├── Permanent           cannot succeed as asked (its code becomes the row's error_code)
 │   ├── Transient           unknown: again later, with the same bytes if any are signed
-│   └── Stale               the slot or price is out of date: fetch it anew (only before signing)
+│   ├── Stale               the slot or price is out of date: fetch it anew (only before signing)
+│   ├── NodeRefused         a JSON-RPC error, before its chain has put it into one of the three classes
+│   └── Lie                 an answer that cannot be true: its endpoint is not asked again
+├── RpcRefusal              what an embedded chain answers its callers with
 ├── StorageError            StaleState, ConstraintFailed, StorageBusy, StorageCorrupt, CorruptRow, MigrationError
 ├── KeystoreError           WrongPassword, KeystoreCorrupted, KeyUnreadable
 └── StartError              ends a command with its exit code: ConfigInvalid, NotInitialised, AlreadyRunning, …
@@ -72,6 +75,10 @@ class ValidationFailed(Invalid):
     def __init__(self, *issues: tuple[str, str]) -> None:
         self.issues = issues
         super().__init__(issues=[{"path": path, "message": message} for path, message in issues])
+
+
+class BodyTooSlow(ValidationFailed):
+    """The request body did not arrive in time."""
 
 
 class ChainNotSupported(Invalid):
@@ -417,6 +424,28 @@ class Stale(ChainError):
     """The slot or price is out of date."""
 
 
+class NodeRefused(ChainError):
+    """The node refused the call."""
+
+    def __init__(self, number: int, text: str, data: Any = None) -> None:
+        self.number = number
+        self.data = data
+        super().__init__(f"{text[:256]} ({number})")
+
+
+class Lie(ChainError):
+    """The node told something that cannot be true."""
+
+
+class RpcRefusal(WaiaasError):
+    """The embedded chain refuses the call."""
+
+    def __init__(self, number: int, message: str, data: Any = None) -> None:
+        self.number = number
+        self.data = data
+        super().__init__(message)
+
+
 # --- storage -----------------------------------------------------------------------------------
 
 
@@ -448,6 +477,10 @@ class StorageCorrupt(StorageError):
     """The database file is damaged; it is kept as it is."""
 
     hint = "Restore the newest backup."
+
+
+class StorageClosed(StorageError):
+    """The database is closed: nothing was written."""
 
 
 class CorruptRow(StorageError):
@@ -535,6 +568,20 @@ class AlreadyRunning(StartError):
     exit_code = 2
 
 
+class LocalnetUnusable(StartError):
+    """The state of the embedded chain cannot be used."""
+
+    code = "LOCALNET_UNUSABLE"
+    hint = "Stop every program that uses it; if it is damaged, delete it with 'waiaas localnet reset --yes'."
+
+
+class ExtraMissing(StartError):
+    """A package of an optional part is not installed."""
+
+    code = "EXTRA_MISSING"
+    hint = "Install WAIaaS with its extra: pip install 'waiaas[localnet]'."
+
+
 class NotInitialised(StartError):
     """There is no wallet in this data directory."""
 
@@ -564,6 +611,40 @@ class AuthenticationFailed(StartError):
 
     code = "INVALID_MASTER_PASSWORD"
     exit_code = 4
+
+
+class PasswordRefused(StartError):
+    """A master password has 12 characters at least and 128 bytes at most."""
+
+    code = "PASSWORD_REFUSED"
+
+
+class TokenMissing(StartError):
+    """No session token was given."""
+
+    code = "TOKEN_MISSING"
+    exit_code = 4
+    hint = "Give it with --token or WAIAAS_SESSION_TOKEN; 'waiaas session create' makes one."
+
+
+class UsageWrong(StartError):
+    """The command line cannot be understood."""
+
+    code = "USAGE"
+
+
+class DaemonRefused(StartError):
+    """The daemon refused; code, hint and details are its own."""
+
+    def __init__(self, message: str, *, code: str, hint: str | None, exit_code: int, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.code, self.hint, self.exit_code = code, hint, exit_code
+
+
+class DaemonSilent(StartError):
+    """The daemon gave no answer that can be used."""
+
+    code = "DAEMON_SILENT"
 
 
 def tree(root: type[WaiaasError] = WaiaasError) -> Iterator[type[WaiaasError]]:

@@ -1,0 +1,1 @@
+"""The HTTP API: decode, call, encode; the table of routes says who may call what."""

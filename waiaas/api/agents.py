@@ -1,0 +1,105 @@
+"""Agents: create, list, look at, rename, terminate; the faucet of a localnet."""
+
+from waiaas.api.call import AnyCall, Call
+from waiaas.api.chain import reading_chain
+from waiaas.api.check import Issues
+from waiaas.api.decode import Nothing
+from waiaas.domain.chain import Chain, Network, native_of, network_of
+from waiaas.domain.money import LARGEST, parse_amount
+from waiaas.errors import ValidationFailed
+from waiaas.pipeline import agents as life
+from waiaas.pipeline.core import Core
+from waiaas.repositories import agents
+from waiaas.wire.agents import (
+    AgentDeleteResponse,
+    AgentDetailResponse,
+    AgentListQuery,
+    AgentListResponse,
+    AgentResponse,
+    CreateAgentRequest,
+    FaucetRequest,
+    FaucetResponse,
+    InFlight,
+    UpdateAgentRequest,
+    agent_detail,
+    agent_response,
+)
+
+#: more agents than there are
+ALL = 10**9
+
+
+async def create(call: Call[Nothing, CreateAgentRequest]) -> AgentResponse:
+    """Make an agent with a new key; on a localnet it starts with 100 SOL or ETH."""
+    body = call.body
+    chain = body.chain or Chain.SOLANA
+    issues = Issues()
+    name = issues.name("name", body.name)
+    network = _network(call.core, chain, body.network)
+    if network is None:
+        issues.add("network", f"is not a network of {chain}")
+    issues.settle()
+    assert name is not None
+    assert network is not None
+    agent = await life.create(call.core, name=name, chain=chain, network=network, actor=call.caller.actor)
+    return agent_response(agent)
+
+
+def _network(core: Core, chain: Chain, name: str | None) -> Network | None:
+    if name is not None:
+        return network_of(chain, name)
+    return Network(core.config.rpc.solana_default_network) if chain is Chain.SOLANA else Network.ETHEREUM_SEPOLIA
+
+
+async def page(call: Call[AgentListQuery, None]) -> AgentListResponse:
+    """Agents in every state, newest first; in pages where a limit is given."""
+    query = call.query
+    limit = query.limit or ALL
+    found = await agents.page(
+        call.core.db, limit=limit + 1, cursor=query.cursor, status=query.status, network=query.network
+    )
+    items = [agent_response(agent) for agent in found[:limit]]
+    if query.limit is None:
+        return AgentListResponse(items)
+    more = len(found) > limit
+    return AgentListResponse(items, items[-1].id if more else None, more)
+
+
+async def get(call: AnyCall) -> AgentDetailResponse:
+    """An agent with its owner."""
+    return agent_detail(await agents.get(call.core.db, call.id))
+
+
+async def rename(call: Call[Nothing, UpdateAgentRequest]) -> AgentDetailResponse:
+    """Give an agent another name."""
+    if call.body.name is None:
+        raise ValidationFailed(("name", "required"))
+    issues = Issues()
+    name = issues.name("name", call.body.name)
+    issues.settle()
+    assert name is not None
+    return agent_detail(await life.rename(call.core, call.id, name, call.caller.actor))
+
+
+async def terminate(call: AnyCall) -> AgentDeleteResponse:
+    """End an agent for good: sessions revoked, what is not signed cancelled."""
+    agent, in_flight = await life.terminate(call.core, call.id, call.caller.actor)
+    if not in_flight:
+        return AgentDeleteResponse(agent.id, agent.status)
+    return AgentDeleteResponse(agent.id, agent.status, [InFlight(tx_id, tx_hash) for tx_id, tx_hash in in_flight])
+
+
+async def faucet(call: Call[Nothing, FaucetRequest]) -> FaucetResponse:
+    """Give an agent money that is worth nothing, on a localnet."""
+    wanted = await agents.get(call.core.db, call.id)
+    amount = _amount(call.body.amount, LARGEST[wanted.chain])
+    async with reading_chain():
+        agent, given, balance = await life.faucet(call.core, call.id, amount)
+    return FaucetResponse(agent.id, agent.network, native_of(agent.network).asset, str(given), str(balance))
+
+
+def _amount(text: str | None, largest: int) -> int | None:
+    issues = Issues()
+    amount = issues.read("amount", text, lambda digits: parse_amount(digits, largest)) if text else None
+    issues.settle()
+    return amount

@@ -1,0 +1,120 @@
+"""Bodies and queries into structs; what does not fit, as issues with the path of the field."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, get_args, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import ClientDisconnect
+
+from waiaas.api.call import AnyCall
+from waiaas.errors import BodyTooLarge, BodyTooSlow, ValidationFailed
+
+MOST_BYTES = 262144
+#: seconds that a body may take to arrive
+BODY_SECONDS = 10
+DECIMAL = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+BOOLEANS = {"true": True, "false": False}
+
+#: msgspec tells the place at the end of its message, and the name of a missing or unknown field in backquotes
+PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+FIELD = re.compile(r"Object (missing required field|contains unknown field) `(.*)`")
+STEP = re.compile(r"\.?([^.\[\]]+)")
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """A body that says nothing: an object whose fields are ignored."""
+
+
+class BodyReader:
+    """Reads the body of a route into its struct."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    async def read(self, call: AnyCall) -> Any:
+        """The decoded body, an empty one as `{}`; ValidationFailed or BodyTooLarge."""
+        data = await receive(call) or b"{}"
+        try:
+            if not data.isascii():
+                data.decode()
+            return self._decode(data)
+        except msgspec.ValidationError as error:
+            raise ValidationFailed(issue(str(error))) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise ValidationFailed(("", "must be one JSON object in UTF-8")) from None
+
+
+async def receive(call: AnyCall) -> bytes:
+    """The whole body; BodyTooLarge, BodyTooSlow, or ClientDisconnect."""
+    length = call.headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > MOST_BYTES:
+        raise BodyTooLarge()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _chunks(call)
+    except TimeoutError:
+        raise BodyTooSlow(("", f"did not arrive within {BODY_SECONDS} seconds")) from None
+
+
+async def _chunks(call: AnyCall) -> bytes:
+    data = bytearray()
+    more = True
+    while more:
+        message = await call.receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect()
+        data += message.get("body", b"")
+        if len(data) > MOST_BYTES:
+            raise BodyTooLarge()
+        more = message.get("more_body", False)
+    return bytes(data)
+
+
+def issue(message: str) -> tuple[str, str]:
+    """(path, message) of what msgspec says of a misfit."""
+    found = PLACE.fullmatch(message)
+    assert found is not None
+    what, place = found[1], ".".join(STEP.findall(found[2] or ""))
+    if field := FIELD.fullmatch(what):
+        place = f"{place}.{field[2]}" if place else field[2]
+        what = "required" if field[1].startswith("missing") else "unknown field"
+    return place, what
+
+
+class QueryReader:
+    """Reads the query of a route into its struct; parameters that it does not name are ignored."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._kind = kind
+        self._empty = kind()
+        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+        self._types = {names[field]: flat(hint) for field, hint in get_type_hints(kind).items()}
+
+    def read(self, query: bytes) -> Any:
+        """The struct; ValidationFailed at the parameter's own name."""
+        if not query:
+            return self._empty
+        given = dict(parse_qsl(query.decode("latin-1")))
+        values = {name: self._value(name, text) for name, text in given.items() if name in self._types}
+        return convert(values, self._kind)
+
+    def _value(self, name: str, text: str) -> Any:
+        if int in self._types[name] and DECIMAL.fullmatch(text):
+            return int(text)
+        return BOOLEANS.get(text, text) if bool in self._types[name] else text
+
+
+def flat(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; of any other type that one."""
+    return get_args(hint) or (hint,)
+
+
+def convert(values: Mapping[str, Any], kind: type[Any]) -> Any:
+    """The struct of these values; ValidationFailed with the first misfit."""
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(issue(str(error))) from None

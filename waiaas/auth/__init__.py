@@ -1,0 +1,1 @@
+"""Who is calling: the operator by password, a session by token; what failed is audited."""
