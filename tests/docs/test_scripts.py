@@ -1,0 +1,82 @@
+"""The demo and the bench, run as the scripts run them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+RATES = ["bare hello, first", "bare hello, last", "health", "authenticated read", "list of 20", "send → confirmed"]
+
+
+@pytest.fixture
+def temporary(tmp_path):
+    """An environment whose temporary files lie in a directory of the test's own, and that directory."""
+    (tmp_path / "tmp").mkdir()
+    return os.environ | {"TMPDIR": str(tmp_path / "tmp"), "COLUMNS": "120"}, tmp_path / "tmp"
+
+
+def test_the_demo_ends_confirmed_and_leaves_nothing(temporary):
+    environment, directory = temporary
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "demo.py"], env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    places = [done.stdout.index(f" {status} ") for status in ("PENDING", "EXECUTING", "SUBMITTED", "CONFIRMED")]
+    assert places == sorted(places)
+    assert "bob 100 SOL → 100.5 SOL" in done.stdout
+    assert time.monotonic() - begun < 30
+    assert list(directory.iterdir()) == []
+
+
+def test_the_demo_serves_on_until_interrupted(temporary):
+    environment, directory = temporary
+    demo = subprocess.Popen(
+        [sys.executable, SCRIPTS / "demo.py", "--serve"], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        lines = []
+        for line in demo.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C stops it"):
+                break
+        shell = [line.strip() for line in lines if line.startswith("    ")]
+        told = subprocess.run(["sh"], input="\n".join(shell), capture_output=True, text=True, timeout=20).stdout
+        assert '"status":"ok"' in told
+        assert '"balance":"99499995000"' in told
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 0
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert list(directory.iterdir()) == []
+
+
+def test_the_demo_tells_what_went_wrong_and_keeps_it(temporary):
+    environment, directory = temporary
+    (directory / "sitecustomize.py").write_text(
+        "import sys\nif 'serve' in sys.orig_argv: sys.exit('broken on purpose')\n"
+    )
+    environment = environment | {"PYTHONPATH": str(directory)}
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "demo.py"], env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 1
+    assert "broken on purpose" in done.stdout
+    assert len(list(directory.glob("waiaas-demo-*"))) == 1
+
+
+def test_the_bench_measures_everything(temporary):
+    environment, directory = temporary
+    command = [sys.executable, SCRIPTS / "bench.py", "--seconds", "0.2", "--transfers", "20", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = {figure["name"]: figure["value"] for figure in json.loads(done.stdout)["figures"]}
+    assert all(figures[name] > 0 for name in RATES)
+    assert list(directory.iterdir()) == []
