@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import httpx
 import hypercorn.asyncio
@@ -16,6 +17,7 @@ import hypercorn.config
 import msgspec
 import structlog
 from hypercorn.typing import ASGIFramework
+from starlette.types import ASGIApp
 
 from waiaas import __version__
 from waiaas.api.app import create_app
@@ -72,7 +74,7 @@ class Daemon(msgspec.Struct, frozen=True):
     """A running daemon without its socket: tests call `app` through httpx.ASGITransport."""
 
     core: Core
-    app: ASGIFramework
+    app: ASGIApp
     #: set by a signal or the shutdown route
     stop: asyncio.Event
 
@@ -248,6 +250,7 @@ async def open_keys(core: Core) -> None:
     db, keystore, now = core.db, core.keystore, core.clock.now()
     await finish_creations(core)
     quarantined = await asyncio.to_thread(keystore.load, await agents.keys(db))
+    core.quarantined = quarantined
     for agent_id, reason in quarantined.items():
         await db.commit(
             audit.record(AuditEvent.KEYSTORE_INTEGRITY_FAILURE, SYSTEM, now, About(agent_id), reason=reason)
@@ -276,7 +279,9 @@ async def run(
                 loop.add_signal_handler(number, _asked_to_stop, daemon, number)
             ready()
             await _serve(daemon, listener)
-            loop.call_later(config.daemon.shutdown_timeout, _give_up, keystore)
+    except BaseExceptionGroup as group:
+        # a worker ended the daemon: its own error tells why, and with which exit code
+        raise group.exceptions[0] from group
     finally:
         listener.close()
         keystore.lock()
@@ -311,11 +316,14 @@ def server_settings(listener: socket.socket) -> hypercorn.config.Config:
 
 async def _serve(daemon: Daemon, listener: socket.socket) -> None:
     server = server_settings(listener)
-    await hypercorn.asyncio.serve(daemon.app, server, shutdown_trigger=lambda: _stopping(daemon))
+    app = cast(ASGIFramework, daemon.app)
+    await hypercorn.asyncio.serve(app, server, shutdown_trigger=lambda: _stopping(daemon))
 
 
 async def _stopping(daemon: Daemon) -> None:
     await daemon.stop.wait()
+    limit = daemon.core.config.daemon.shutdown_timeout
+    asyncio.get_running_loop().call_later(limit, _give_up, daemon.core.keystore)
     daemon.core.stopping = True
     daemon.core.watch.close()
 

@@ -213,8 +213,10 @@ async def test_a_full_disk_fails_the_list_and_the_next_one_succeeds(db):
 
     with pytest.raises(StorageFull):
         await db.commit(add("b", 1), pay("a", b"x" * 100_000))
+    assert db.refuses
     assert await balances(db) == {"a": 100, "b": 0}
     await db.commit(add("b", 1))
+    assert not db.refuses
 
 
 CHILD = """

@@ -1,10 +1,11 @@
-"""`waiaas localnet`: the embedded chain without the daemon, for outside tools."""
+"""`waiaas localnet`: the embedded chains without the daemon, for outside tools."""
 
 import asyncio
 import os
 import shutil
 import signal
 import socket
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -22,31 +23,34 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def localnet() -> None:
-    """The embedded chain, served alone."""
+    """The embedded chains, served alone."""
 
 
 @localnet.command()
 @click.option(
     "--solana-port", type=click.IntRange(0, 65535), default=8899, show_default=True, help="Port; 0 takes a free one."
 )
-def serve(context: Context, solana_port: int) -> None:
-    """Serve the embedded Solana chain as JSON-RPC on 127.0.0.1 until interrupted; the daemon must be stopped."""
+@click.option("--evm-port", type=click.IntRange(0, 65535), help="Serve Ethereum too, on this port; 0 takes a free one.")
+def serve(context: Context, solana_port: int, evm_port: int | None) -> None:
+    """Serve the embedded chains as JSON-RPC on 127.0.0.1 until interrupted; the daemon must be stopped."""
     create(context.data)
     start(Stderr(), level="warn", clock=context.clock)
-    with hold(context.data.lock, holder(context)), listen(solana_port) as listener:
-        asyncio.run(serve_solana(context, listener))
+    with hold(context.data.lock, holder(context)), ExitStack() as stack:
+        solana = stack.enter_context(listen(solana_port))
+        ethereum = None if evm_port is None else stack.enter_context(listen(evm_port))
+        asyncio.run(serve_chains(context, solana, ethereum))
 
 
 @localnet.command()
-@click.confirmation_option(prompt="Delete the embedded chain and all money on it?")
+@click.confirmation_option(prompt="Delete the embedded chains and all money on them?")
 def reset(context: Context) -> None:
-    """Delete the embedded chain: the next start begins a new one; the daemon must be stopped."""
+    """Delete the embedded chains: the next start begins new ones; the daemon must be stopped."""
     create(context.data)
     with hold(context.data.lock, holder(context)):
         shutil.rmtree(context.data.localnet)
         create(context.data)
     context.answer(
-        {"deleted": str(context.data.localnet)}, "The embedded chain is deleted; the next start begins anew."
+        {"deleted": str(context.data.localnet)}, "The embedded chains are deleted; the next start begins anew."
     )
 
 
@@ -68,19 +72,30 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-async def serve_solana(context: Context, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; the present block is committed before it returns."""
+async def serve_chains(context: Context, solana: socket.socket, ethereum: socket.socket | None) -> None:
+    """Serve until SIGINT or SIGTERM; the present blocks are committed before it returns."""
     from hypercorn.asyncio import serve as serve_http
 
-    from waiaas.localnet import open_solana
+    from waiaas.localnet import open_evm, open_solana
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_solana(context.data.localnet, context.clock) as app:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        context.answer({"solana": url}, f"Solana localnet: {url}")
-        await serve_http(app, server_config(listener), shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # a plain ASGI application
+    async with AsyncExitStack() as stack:
+        served = {
+            "solana": (solana, await stack.enter_async_context(open_solana(context.data.localnet, context.clock)))
+        }
+        if ethereum:
+            app = await stack.enter_async_context(open_evm(context.data.localnet, context.clock))
+            served["ethereum"] = (ethereum, app)
+        urls = {name: f"http://127.0.0.1:{listener.getsockname()[1]}" for name, (listener, _) in served.items()}
+        context.answer(urls, "\n".join(f"{name.capitalize()} localnet: {url}" for name, url in urls.items()))
+        await asyncio.gather(
+            *(
+                serve_http(app, server_config(listener), shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # a plain ASGI application
+                for listener, app in served.values()
+            )
+        )
 
 
 def server_config(listener: socket.socket) -> "Config":

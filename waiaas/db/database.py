@@ -24,7 +24,7 @@ from waiaas.db.connection import (
 )
 from waiaas.db.group import run_group
 from waiaas.db.statement import Statement
-from waiaas.errors import StorageClosed
+from waiaas.errors import StorageBusy, StorageClosed, StorageFull
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,8 @@ class Database:
         #: lists committed, and group size → number of groups, since the start
         self.lists_committed = 0
         self.group_sizes: Counter[int] = Counter()
+        #: why the last group could not be written at all; empty while writing works
+        self.refuses = ""
         self._connections = AsyncExitStack()
         self._writer: aiosqlite.Connection
         self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -163,6 +165,8 @@ class Database:
         committed = [waiting for waiting, error in zip(group, outcomes, strict=True) if error is None]
         self.lists_committed += len(committed)
         self.group_sizes[len(group)] += 1
+        unwritable = [str(error) for error in outcomes if isinstance(error, StorageBusy | StorageFull)]
+        self.refuses = unwritable[0] if len(unwritable) == len(outcomes) else ""
         self._tell(frozenset(s.touches for waiting in committed for s in waiting.statements if s.touches is not None))
         for waiting, error in zip(group, outcomes, strict=True):
             answer(waiting, error)

@@ -90,7 +90,7 @@ async def _welcome(core: Core, agent: Agent) -> None:
     try:
         await _give(core.chains.chain(agent.network), agent, _gift(agent.network))
     except ChainError as error:
-        log.warning("welcome_gift_failed", About(agent.id), error=error.message)
+        log.warning("welcome_gift_failed", agent_id=agent.id, error=error.message)
 
 
 def _gift(network: Network) -> int:

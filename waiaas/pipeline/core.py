@@ -43,6 +43,8 @@ class Core:
         self.stopping = False
         #: networks whose signed bytes were not all looked up since the start: nothing is accepted or signed there
         self.reconciling: set[Network] = set()
+        #: agents whose key cannot be used, and why
+        self.quarantined: dict[str, str] = {}
         #: why rows wait, by transaction id; found out again after a restart
         self.waiting: dict[str, Waiting] = {}
         self.agents: Cache[Agent] = Cache(db, "agent", self._load_agent)

@@ -98,11 +98,11 @@ async def _answer(core: Core, ask: Ask) -> Accepted:
         if known.request_hash != ask.hash:
             raise IdempotencyConflict(transactionId=known.id)
         return Accepted(known, replayed=True)
-    generation = await _check_open(core, ask)
+    agent, generation = await _check_open(core, ask)
     chain = core.chains.chain(ask.agent.network)
     fee = chain.fee_bound(ask.request)
     version = (await core.books.book(ask.agent.id)).version
-    decision = await judge(core, ask.agent, ask.session, ask.request, fee=fee)
+    decision = await judge(core, agent, ask.session, ask.request, fee=fee)
     tx = new_transaction(ask, decision, core.clock)
     if decision.outcome is Outcome.DENY:
         await core.db.commit(*_deny(ask, tx, decision))
@@ -127,8 +127,8 @@ async def _answer(core: Core, ask: Ask) -> Accepted:
     return Accepted(queued(tx, due_at) if due_at is not None else tx)
 
 
-async def _check_open(core: Core, ask: Ask) -> int:
-    """The generation of a switch that is off; a refusal if the agent cannot act."""
+async def _check_open(core: Core, ask: Ask) -> tuple[Agent, int]:
+    """The agent as it is now and the generation of a switch that is off; a refusal if the agent cannot act."""
     if ask.agent.network in core.reconciling:
         raise Reconciling()
     kill_switch = await core.switch.get("")
@@ -144,7 +144,7 @@ async def _check_open(core: Core, ask: Ask) -> int:
         raise SessionRevoked()
     if not core.keystore.usable(agent.id):
         raise KeystoreLocked()
-    return kill_switch.generation
+    return agent, kill_switch.generation
 
 
 def new_transaction(ask: Ask, decision: Decision, clock: Clock) -> Transaction:
@@ -284,4 +284,4 @@ async def cancel(core: Core, tx_id: str, agent_id: str | None, actor: Actor) -> 
     except StaleState:
         tx = await transactions.get(core.db, tx_id)
         raise AlreadyProcessed(status=tx.status) from None
-    return tx
+    return await transactions.get(core.db, tx_id)

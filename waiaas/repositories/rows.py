@@ -17,7 +17,7 @@ log = structlog.get_logger()
 def to_struct(row: sqlite3.Row, kind: type[T], table: str) -> T:
     """The struct of a row, columns by name; integers 0 and 1 become booleans. CorruptRow if one does not fit."""
     try:
-        return msgspec.convert(dict(row), kind, strict=False, str_keys=True)
+        return msgspec.convert(dict(zip(row.keys(), row, strict=True)), kind, strict=False, str_keys=True)
     except msgspec.ValidationError as error:
         raise CorruptRow(table, str(row["id"]), str(error)) from error
 

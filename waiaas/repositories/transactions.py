@@ -10,6 +10,8 @@ from waiaas.repositories.rows import decodable, to_struct
 COLUMNS = """id, agent_id, session_id, chain, network, origin, type, status, tier, request, request_hash, decision,
        provenance, idempotency_key, amount, asset, to_address, tx_hash, fee, error, error_code, queued_at, due_at,
        submitted_at, executed_at, finished_at, created_at, updated_at"""
+#: named in a condition beside the status that is meant, so that SQLite sees that idx_transactions_live holds the rows
+LIVE = "('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
 VIEW = """
 SELECT t.*, COALESCE(a.number, 0) AS attempt_count, a.last_broadcast_at, a.last_seen_at, a.block_number,
        a.confirmations, a.finished_at AS attempt_finished_at, p.approved_at, p.rejected_at
@@ -36,12 +38,14 @@ SELECT {COLUMNS} FROM transactions
  WHERE status IN ('PENDING', 'EXECUTING') AND network = :network AND id > :after ORDER BY id LIMIT :limit
 """
 DUE = f"""
-SELECT {COLUMNS} FROM transactions WHERE status = 'QUEUED' AND tier = 'DELAY' ORDER BY due_at LIMIT :limit
+SELECT {COLUMNS} FROM transactions
+ WHERE status = 'QUEUED' AND status IN {LIVE} AND tier = 'DELAY' ORDER BY due_at LIMIT :limit
 """
 UNSIGNED_TOO_LONG = f"""
 SELECT {COLUMNS} FROM transactions
- WHERE status = 'PENDING' AND created_at <= :before OR status = 'EXECUTING' AND updated_at <= :before
- ORDER BY id LIMIT :limit
+ WHERE status IN ('PENDING', 'EXECUTING') AND status IN {LIVE}
+   AND (status = 'PENDING' AND created_at <= :before OR status = 'EXECUTING' AND updated_at <= :before)
+ ORDER BY +id LIMIT :limit
 """
 OPEN_OF_AGENT = f"""
 SELECT {COLUMNS} FROM transactions WHERE agent_id = :agent_id AND status IN ('PENDING', 'QUEUED') ORDER BY id
@@ -49,24 +53,22 @@ SELECT {COLUMNS} FROM transactions WHERE agent_id = :agent_id AND status IN ('PE
 OPEN_OF_SESSION = f"""
 SELECT {COLUMNS} FROM transactions WHERE session_id = :session_id AND status IN ('PENDING', 'QUEUED') ORDER BY id
 """
-IN_FLIGHT = """
+IN_FLIGHT = f"""
 SELECT id, agent_id, network, tx_hash FROM transactions
- WHERE status = 'SUBMITTED' AND (:agent_id IS NULL OR agent_id = :agent_id) ORDER BY id
+ WHERE status = 'SUBMITTED' AND status IN {LIVE} AND (:agent_id IS NULL OR agent_id = :agent_id) ORDER BY id
 """
-COUNT_QUEUED = (
-    "SELECT COUNT(*) AS n FROM transactions WHERE status = 'QUEUED' AND (:agent_id IS NULL OR agent_id = :agent_id)"
-)
-COUNT_AWAITING_APPROVAL = "SELECT COUNT(*) AS n FROM transactions WHERE status = 'QUEUED' AND tier = 'APPROVAL'"
-COUNT_LIVE = (
-    "SELECT status, network, COUNT(*) AS n FROM transactions WHERE finished_at IS NULL GROUP BY status, network"
-)
+COUNT_QUEUED = f"""
+SELECT COUNT(*) AS n FROM transactions
+ WHERE status = 'QUEUED' AND status IN {LIVE} AND (:agent_id IS NULL OR agent_id = :agent_id)
+"""
+COUNT_AWAITING_APPROVAL = f"""
+SELECT COUNT(*) AS n FROM transactions WHERE status = 'QUEUED' AND status IN {LIVE} AND tier = 'APPROVAL'
+"""
+COUNT_LIVE = f"SELECT status, network, COUNT(*) AS n FROM transactions WHERE status IN {LIVE} GROUP BY status, network"
 COUNT_OF_SESSION = """
 SELECT COUNT(*) AS n FROM transactions
  WHERE session_id = :session_id AND status NOT IN ('CANCELLED', 'EXPIRED') AND (:without IS NULL OR id <> :without)
 """
-LIVE_NETWORKS = (
-    "SELECT DISTINCT network FROM transactions WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
-)
 
 INSERT = """
 INSERT INTO transactions (id, agent_id, session_id, chain, network, origin, type, status, tier, request, request_hash,
@@ -218,11 +220,6 @@ async def count_of_session(db: Database, session_id: str, *, without: str | None
     """Requests of a session that count against its maxTransactions, the one `without` left out."""
     row = await db.fetch_one(COUNT_OF_SESSION, {"session_id": session_id, "without": without})
     return int(row["n"]) if row else 0
-
-
-async def live_networks(db: Database) -> set[str]:
-    """Networks with a transaction that is not final."""
-    return {row["network"] for row in await db.fetch_all(LIVE_NETWORKS)}
 
 
 def insert(tx: Transaction) -> Statement:
