@@ -5,6 +5,7 @@ a socket. It knows no wallet and no policy. Its state lies in SQLite in a direct
 deleted while nothing runs.
 """
 
+from waiaas.localnet.evm import open_evm
 from waiaas.localnet.solana import open_solana
 
-__all__ = ["open_solana"]
+__all__ = ["open_evm", "open_solana"]

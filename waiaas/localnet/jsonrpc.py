@@ -58,7 +58,7 @@ class JsonRpc:
         """The reply to one call or to a batch, in its order; empty if nothing in it wants a reply."""
         try:
             request = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return msgspec.json.encode(fault(None, PARSE_ERROR, "Parse error"))
         if isinstance(request, list) and request:
             replies = [reply for call in request if (reply := self.reply(call)) is not None]
