@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def localnet() -> None:
-    """The embedded chains, served alone."""
+    """The embedded chain, served alone."""
 
 
 @localnet.command()
