@@ -240,7 +240,8 @@ async def _open_chains(
                 limits=limits,
                 solana_max_priority_fee_lamports=config.rpc.solana_max_priority_fee_lamports,
                 transports=transports,
-                identities={Network.LOCALNET: identity} if identity else {},
+                # the chain inside this process is what it is; a node outside must stay the one that was met first
+                identities={Network.LOCALNET: identity} if identity and not transports else {},
             )
         )
 

@@ -568,6 +568,13 @@ class AlreadyRunning(StartError):
     exit_code = 2
 
 
+class LocalnetInUse(StartError):
+    """Transactions on the embedded chains have not ended yet."""
+
+    code = "LOCALNET_IN_USE"
+    hint = "Start the daemon and let them end, or cancel them: signed bytes can only be proven dead on their own chain."
+
+
 class LocalnetUnusable(StartError):
     """The state of the embedded chain cannot be used."""
 

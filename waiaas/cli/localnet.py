@@ -12,10 +12,13 @@ import click
 
 from waiaas import __version__
 from waiaas.cli.context import Context, Group
-from waiaas.errors import PortTaken
+from waiaas.cli.stored import database_path
+from waiaas.db.connection import reading
+from waiaas.errors import LocalnetInUse, PortTaken
 from waiaas.lifecycle import Holder, hold
 from waiaas.log import Stderr, start
 from waiaas.paths import create
+from waiaas.repositories.soundness import live_on_localnets
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -47,11 +50,22 @@ def reset(context: Context) -> None:
     """Delete the embedded chains: the next start begins new ones; the daemon must be stopped."""
     create(context.data)
     with hold(context.data.lock, holder(context)):
+        require_unused(context)
         shutil.rmtree(context.data.localnet)
         create(context.data)
     context.answer(
         {"deleted": str(context.data.localnet)}, "The embedded chains are deleted; the next start begins anew."
     )
+
+
+def require_unused(context: Context) -> None:
+    """LocalnetInUse while a transaction waits for what only these chains can tell."""
+    if not context.data.initialised:
+        return
+    with reading(database_path(context)) as connection:
+        live = live_on_localnets(connection)
+    if live:
+        raise LocalnetInUse(f"{len(live)} transactions on the embedded chains have not ended yet.", transactions=live)
 
 
 def holder(context: Context) -> Holder:

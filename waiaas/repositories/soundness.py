@@ -29,6 +29,10 @@ SELECT t.id, t.status FROM transactions AS t
    SELECT 1 FROM spend_ledger AS l WHERE l.tx_id = t.id AND l.state = 'RESERVED' AND l.kind IN ('AMOUNT', 'FEE'))
 """
 AGENTS = "SELECT id, status FROM agents"
+LIVE_ON_LOCALNETS = """
+SELECT id FROM transactions
+ WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED') AND network IN ('localnet', 'ethereum-localnet')
+"""
 
 
 def broken_chain(connection: sqlite3.Connection, anchors: Sequence[Anchor]) -> Iterator[Finding]:
@@ -53,3 +57,8 @@ def keyless(connection: sqlite3.Connection, files: Set[str]) -> Iterator[Finding
             yield Finding("keystore", f"agents {agent}", f"is {status} and has no key file")
     for orphan in sorted(files - agents.keys()):
         yield Finding("keystore", f"{orphan}.json", "belongs to no agent")
+
+
+def live_on_localnets(connection: sqlite3.Connection) -> list[str]:
+    """Ids of transactions whose end only an embedded chain can tell."""
+    return [row[0] for row in connection.execute(LIVE_ON_LOCALNETS).fetchall()]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from waiaas.chains.pool import EMBEDDED
 from waiaas.domain.chain import LOCALNETS, Network
 from waiaas.domain.event import SYSTEM, AuditEvent, EventType
 from waiaas.pipeline.agents import end_terminating
@@ -79,5 +80,6 @@ async def _endpoints(core: Core) -> None:
             outbox.emit(EventType.RPC_QUARANTINED, now, **told),
         )
     for network, identity in core.chains.identities().items():
-        if network in LOCALNETS and await settings.find(core.db, f"genesis:{network}") is None:
+        outside = network in LOCALNETS and EMBEDDED not in core.config.endpoints(network)
+        if outside and await settings.find(core.db, f"genesis:{network}") is None:
             await core.db.commit(settings.put(f"genesis:{network}", identity, now))
