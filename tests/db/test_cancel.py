@@ -7,20 +7,26 @@ import threading
 import pytest
 
 from tests.db.conftest import add, balances
-from waiaas.db import Database, Statement
+from waiaas.db import Database
+from waiaas.db.connection import hop
+from waiaas.db.database import first_row
 from waiaas.errors import StorageClosed
 
 
 class Gate:
-    """An SQL function that holds the writer's thread until the test lets it go."""
+    """Holds the writer's thread at its COMMIT until the test lets it go."""
 
     def __init__(self) -> None:
         self.entered, self._opened = threading.Event(), threading.Event()
 
-    def __call__(self) -> int:
-        self.entered.set()
-        assert self._opened.wait(20)
-        return 1
+    async def guard(self, db: Database) -> None:
+        """Stand before the next COMMIT."""
+        await hop(db._writer, lambda connection: connection.set_trace_callback(self._traced))
+
+    def _traced(self, sql: str) -> None:
+        if sql == "COMMIT":
+            self.entered.set()
+            assert self._opened.wait(20)
 
     async def reached(self) -> None:
         await asyncio.to_thread(self.entered.wait, 20)
@@ -36,7 +42,8 @@ def gate():
 
 @pytest.fixture
 async def db(path, gate):
-    async with Database.open(path, functions={"gate": (0, gate)}) as database:
+    async with Database.open(path) as database:
+        await gate.guard(database)
         yield database
 
 
@@ -48,7 +55,7 @@ def assert_no_connection_lives() -> None:
             assert not thread.is_alive()
 
 
-PASS_GATE = Statement("UPDATE accounts SET balance = balance + gate() WHERE id = 'a'")
+PASS_GATE = add("a", 1)
 
 
 async def test_a_cancelled_caller_has_committed(db, gate):
@@ -98,7 +105,8 @@ async def test_a_timeout_around_a_commit_leaves_no_transaction_open(db, path, ga
 
 
 async def test_closing_commits_what_is_running_and_what_is_queued(path, gate):
-    async with Database.open(path, functions={"gate": (0, gate)}) as db:
+    async with Database.open(path) as db:
+        await gate.guard(db)
         running = asyncio.create_task(db.commit(PASS_GATE))
         await gate.reached()
         queued = asyncio.create_task(db.commit(add("b", 7)))
@@ -120,7 +128,8 @@ async def test_once_closing_nothing_more_is_taken(path, gate):
             refused.append(call)
         gate.open()
 
-    async with Database.open(path, functions={"gate": (0, gate)}) as db:
+    async with Database.open(path) as db:
+        await gate.guard(db)
         running = asyncio.create_task(db.commit(PASS_GATE))
         await gate.reached()
         asyncio.get_running_loop().call_soon(lambda: tasks.append(asyncio.create_task(late())))
@@ -134,7 +143,8 @@ async def test_a_cancelled_close_still_commits_and_closes_every_connection(path,
     closing = asyncio.Event()
 
     async def live() -> None:
-        async with Database.open(path, functions={"gate": (0, gate)}) as db:
+        async with Database.open(path) as db:
+            await gate.guard(db)
             task = asyncio.create_task(db.commit(PASS_GATE))
             await gate.reached()
             closing.set()
@@ -186,12 +196,13 @@ async def test_a_cancelled_read_stops_and_its_reader_serves_on(path):
         endless = asyncio.create_task(db.fetch_one(ENDLESS))
         await asyncio.sleep(0.05)
         endless.cancel()
-        assert (await db.fetch_one("SELECT 7 AS n"))["n"] == 7
+        assert (await db._read_at_length(first_row, "SELECT 7 AS n", {}))["n"] == 7
         assert endless.cancelled()
 
 
 async def test_if_the_writer_itself_is_ended_its_callers_do_not_hang(path, gate):
-    async with Database.open(path, functions={"gate": (0, gate)}) as db:
+    async with Database.open(path) as db:
+        await gate.guard(db)
         running = asyncio.create_task(db.commit(PASS_GATE))
         await gate.reached()
         queued = asyncio.create_task(db.commit(add("b", 1)))

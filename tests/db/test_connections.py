@@ -14,6 +14,7 @@ import pytest
 from tests.db.conftest import add, balances, move
 from waiaas.db import Database
 from waiaas.db.connection import Settings, configure, connect, hop, translate
+from waiaas.db.database import first_row
 from waiaas.errors import StorageClosed, StorageCorrupt, StorageError, StorageFull
 
 PRAGMAS = [
@@ -45,12 +46,12 @@ def traced(monkeypatch):
 
 async def test_every_connection_sets_the_seven_pragmas_in_order_and_the_writer_is_then_full(path, traced):
     async with Database.open(path, readers=3):
-        assert len(traced) == 4
+        assert len(traced) == 5
         setters = [[statement for statement in trace if "=" in statement] for trace in traced]
         assert setters[0][:7] == PRAGMAS
         assert "PRAGMA synchronous=FULL" in setters[0][7:]
         assert "PRAGMA query_only=ON" not in setters[0]
-        assert setters[1:] == [[*PRAGMAS, "PRAGMA query_only=ON"]] * 3
+        assert setters[1:] == [[*PRAGMAS, "PRAGMA query_only=ON"]] * 4
 
 
 async def test_every_commit_is_made_with_synchronous_full(path, traced):
@@ -106,7 +107,28 @@ async def test_reads_run_beside_each_other_on_all_readers(path):
         for reader in readers:
             await reader.create_function("meet", 0, meet.wait)
             db._free.put_nowait(reader)
-        await asyncio.gather(*(db.fetch_one("SELECT meet()") for _ in range(3)))
+        await asyncio.gather(*(db._read_at_length(first_row, "SELECT meet()", {}) for _ in range(3)))
+
+
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT max(i) AS n FROM n"
+
+
+async def test_a_read_that_takes_long_leaves_the_event_loop_to_others(path):
+    async with Database.open(path, readers=1) as db:
+        turns = 0
+        reading = asyncio.create_task(db.fetch_one(LONG))
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert (await reading)["n"] == 100_000
+        assert turns > 2
+
+
+async def test_a_short_read_needs_no_thread(path):
+    async with Database.open(path, readers=1) as db:
+        reader = await db._free.get()
+        assert (await db.fetch_one("SELECT 7 AS n"))["n"] == 7
+        db._free.put_nowait(reader)
 
 
 async def test_more_reads_than_readers_wait_their_turn(path):

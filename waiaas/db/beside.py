@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from waiaas.db.connection import Functions, make_durable, opened, register
-from waiaas.db.group import run_group
+from waiaas.db.group import run_list
 from waiaas.db.statement import Statement
 
 
@@ -17,6 +17,9 @@ def commit_beside(path: Path, statements: Sequence[Statement], functions: Functi
         connection.execute("PRAGMA foreign_keys=ON")
         make_durable(connection)
         register(connection, functions)
-        (error,) = run_group(connection, [statements])
+        connection.execute("BEGIN IMMEDIATE")
+        error = run_list(connection, statements)
         if error is not None:
+            connection.execute("ROLLBACK")
             raise error
+        connection.execute("COMMIT")

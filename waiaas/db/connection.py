@@ -19,6 +19,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 #: SQL name → (number of arguments, callable)
 Functions = Mapping[str, tuple[int, Callable[..., Any]]]
+#: steps of SQLite's machine, about a millisecond of them, after which a read leaves the event loop's thread
+BRIEF = 20_000
 
 #: primary result code → what it means to a caller (https://www.sqlite.org/rescode.html)
 MEANING: dict[int, type[StorageError]] = {
@@ -61,6 +63,8 @@ async def connect(path: Path, settings: Settings) -> aiosqlite.Connection:
         isolation_level=None,
         timeout=settings.busy_timeout_ms / 1000,
         cached_statements=512,
+        # `inline` uses it from the event loop's thread, never while its own thread is at work
+        check_same_thread=False,
     )
     try:
         return await connection
@@ -143,6 +147,22 @@ async def hop(
     """
     result = await connection._execute(work, connection._conn, *args, **kwargs)  # type: ignore[no-untyped-call]
     return cast(T, result)
+
+
+def inline(
+    connection: aiosqlite.Connection,
+    work: Callable[Concatenate[sqlite3.Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Run `work(connection, …)` here, on the event loop's thread; only what is short, and while no hop is under way."""
+    assert connection._conn is not None
+    return work(connection._conn, *args, **kwargs)
+
+
+def be_brief(connection: sqlite3.Connection) -> None:
+    """From here on a statement that takes more than BRIEF steps of SQLite's machine fails with SQLITE_INTERRUPT."""
+    connection.set_progress_handler(lambda: 1, BRIEF)
 
 
 def translate(error: Exception) -> Exception:

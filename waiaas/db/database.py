@@ -14,15 +14,17 @@ import structlog
 from waiaas.db.connection import (
     Functions,
     Settings,
+    be_brief,
     configure,
     connect,
     hop,
+    inline,
     make_durable,
     only_read,
     register,
     translate,
 )
-from waiaas.db.group import run_group
+from waiaas.db.group import execute, run_group
 from waiaas.db.statement import Statement
 from waiaas.errors import StorageBusy, StorageClosed, StorageFull
 
@@ -31,7 +33,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Listener = Callable[[frozenset[str]], None]
 
-LARGEST_GROUP = 256
+#: lists run on the event loop's thread: so many that none waits long, so few that nothing else does
+LARGEST_GROUP = 64
 #: a reader at work for longer holds the WAL back
 SLOW_READ_SECONDS = 60
 LARGE_WAL_BYTES = 256 * 2**20
@@ -56,6 +59,10 @@ class Database:
         self.refuses = ""
         self._connections = AsyncExitStack()
         self._writer: aiosqlite.Connection
+        #: the writer is in one group, or in a checkpoint
+        self._turn = asyncio.Lock()
+        #: for reads that are over in a moment, on the event loop's own thread
+        self._brief: aiosqlite.Connection
         self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._reading: dict[aiosqlite.Connection, float] = {}
         self._queue: deque[Waiting] = deque()
@@ -118,7 +125,8 @@ class Database:
         if self._closed:
             raise StorageClosed
         try:
-            await hop(self._writer, execute, "PRAGMA wal_checkpoint(PASSIVE)")
+            async with self._turn:
+                await hop(self._writer, execute, "PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             raise translate(error) from error
         wal = self.path.with_name(f"{self.path.name}-wal")
@@ -129,6 +137,17 @@ class Database:
             log.warning("wal_held_back", wal_bytes=size, oldest_read_seconds=round(oldest, 1))
 
     async def _read(self, work: Callable[[sqlite3.Connection, str, Mapping[str, Any]], T], *args: Any) -> T:
+        """Here and now if it is over in a moment, as nearly every read is; else begun again on a reader's thread."""
+        if self._closed:
+            raise StorageClosed
+        try:
+            return inline(self._brief, work, *args)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise translate(error) from error
+        return await self._read_at_length(work, *args)
+
+    async def _read_at_length(self, work: Callable[[sqlite3.Connection, str, Mapping[str, Any]], T], *args: Any) -> T:
         reader = await self._free.get()
         self._reading[reader] = asyncio.get_running_loop().time()
         try:
@@ -154,7 +173,9 @@ class Database:
                 self._wake.clear()
                 while self._queue:
                     group = [self._queue.popleft() for _ in range(min(LARGEST_GROUP, len(self._queue)))]
-                    self._settle(group, await hop(self._writer, run_group, [waiting.statements for waiting in group]))
+                    async with self._turn:
+                        outcomes = await run_group(self._writer, [waiting.statements for waiting in group])
+                    self._settle(group, outcomes)
         finally:
             # only if something broke in here is anyone left: their outcome is unknown, and they must not hang
             self._closed = True
@@ -185,12 +206,17 @@ class Database:
         await hop(self._writer, make_durable)
         await hop(self._writer, register, functions)
         self._connections.push_async_callback(self._empty_wal, self._writer)
+        self._brief = await self._reader(settings)
+        await hop(self._brief, be_brief)
         for _ in range(readers):
-            reader = await self._configured(settings)
-            await hop(reader, only_read)
-            self._free.put_nowait(reader)
+            self._free.put_nowait(await self._reader(settings))
         self._closed = False
         self._writing = asyncio.create_task(self._write(), name="database writer")
+
+    async def _reader(self, settings: Settings) -> aiosqlite.Connection:
+        reader = await self._configured(settings)
+        await hop(reader, only_read)
+        return reader
 
     async def _configured(self, settings: Settings) -> aiosqlite.Connection:
         connection = await connect(self.path, settings)
@@ -227,11 +253,6 @@ def first_row(connection: sqlite3.Connection, sql: str, params: Mapping[str, Any
 def all_rows(connection: sqlite3.Connection, sql: str, params: Mapping[str, Any]) -> list[sqlite3.Row]:
     """Every row."""
     return connection.execute(sql, params).fetchall()
-
-
-def execute(connection: sqlite3.Connection, sql: str) -> None:
-    """One statement whose rows nobody wants."""
-    connection.execute(sql).fetchall()
 
 
 def answer(waiting: Waiting, error: Exception | None) -> None:

@@ -1,27 +1,48 @@
-"""What the writer's thread does: many lists, each all or nothing, in one transaction with one COMMIT."""
+"""What the writer does: many lists, each all or nothing, in one transaction with one COMMIT.
+
+Waiting (for the lock, for the disk) happens in the writer's thread. The statements run on the event loop's thread while
+that one rests: each takes microseconds, and handing the interpreter over for each would take longer than all of them.
+"""
 
 import sqlite3
 from collections.abc import Sequence
 
-from waiaas.db.connection import translate
+import aiosqlite
+
+from waiaas.db.connection import hop, inline, translate
 from waiaas.db.statement import Statement
 from waiaas.errors import StaleState
 
 
-def run_group(connection: sqlite3.Connection, lists: Sequence[Sequence[Statement]]) -> list[Exception | None]:
+async def run_group(writer: aiosqlite.Connection, lists: Sequence[Sequence[Statement]]) -> list[Exception | None]:
     """Commit the lists in their order; answers for each None, or the error that kept it out.
 
     A list that fails is undone alone. If the transaction itself fails, every list gets that error.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        outcomes = [run_list(connection, statements) for statements in lists]
-        connection.execute("COMMIT")
+        await hop(writer, execute, "BEGIN IMMEDIATE")
+        outcomes = inline(writer, run_lists, lists)
+        await hop(writer, execute, "COMMIT")
     except Exception as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        await hop(writer, roll_back)
         return [translate(error) for _ in lists]
     return outcomes
+
+
+def execute(connection: sqlite3.Connection, sql: str) -> None:
+    """One statement whose rows nobody wants."""
+    connection.execute(sql).fetchall()
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End the transaction, unless SQLite has done so by itself (full disk, failing disk)."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def run_lists(connection: sqlite3.Connection, lists: Sequence[Sequence[Statement]]) -> list[Exception | None]:
+    """Execute the lists in an open transaction; raises only if SQLite has ended it."""
+    return [run_list(connection, statements) for statements in lists]
 
 
 def run_list(connection: sqlite3.Connection, statements: Sequence[Statement]) -> Exception | None:
