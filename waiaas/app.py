@@ -220,6 +220,7 @@ async def _open_chains(
     """The configured networks; "embedded" ones are started here and reached like any node."""
     endpoints = {network: config.endpoints(network) for network in SOLANA_NETWORKS}
     identity = await settings.find(db, f"genesis:{Network.LOCALNET}")
+    outside = EMBEDDED not in endpoints[Network.LOCALNET]
     limits = Limits(
         request_timeout_seconds=config.rpc.request_timeout_seconds,
         max_response_bytes=config.rpc.max_response_bytes,
@@ -228,7 +229,7 @@ async def _open_chains(
     )
     async with AsyncExitStack() as stack:
         transports = dict(given)
-        if EMBEDDED in endpoints[Network.LOCALNET] and Network.LOCALNET not in transports:
+        if not outside and Network.LOCALNET not in transports:
             from waiaas.localnet import open_solana
 
             facade = await stack.enter_async_context(open_solana(data.localnet, clock))
@@ -241,7 +242,7 @@ async def _open_chains(
                 solana_max_priority_fee_lamports=config.rpc.solana_max_priority_fee_lamports,
                 transports=transports,
                 # the chain inside this process is what it is; a node outside must stay the one that was met first
-                identities={Network.LOCALNET: identity} if identity and not transports else {},
+                identities={Network.LOCALNET: identity} if identity and outside else {},
             )
         )
 

@@ -1,0 +1,120 @@
+"""Money is set aside, and then settled or given back once, under the agent's version."""
+
+import pytest
+
+from tests.repositories.make import NATIVE, NOW, a_reservation
+from waiaas.domain.ledger import LedgerKind, LedgerState
+from waiaas.errors import AgentNotFound, ConstraintFailed, StaleState
+from waiaas.repositories import agents, ledger
+
+AMOUNT, FEE = LedgerKind.AMOUNT, LedgerKind.FEE
+
+
+@pytest.fixture
+async def agent(rows):
+    return await rows.agent()
+
+
+@pytest.fixture
+async def tx(rows, agent):
+    return await rows.transaction(agent, await rows.session(agent))
+
+
+async def states(db, tx) -> dict[str, tuple[str, int | None]]:
+    return {row.kind.value: (row.state.value, row.settled) for row in await ledger.of_transaction(db, tx.id)}
+
+
+async def test_a_reservation_is_settled_or_released_once(db, rows, tx):
+    await rows.reserved(tx, AMOUNT)
+    await rows.reserved(tx, FEE, 5000)
+    await db.commit(ledger.settle(tx.id, AMOUNT, 6, NOW), ledger.release(tx.id, FEE, NOW))
+    assert await states(db, tx) == {"AMOUNT": ("SPENT", 6), "FEE": ("RELEASED", None)}
+    for kind in (AMOUNT, FEE):
+        for again in (ledger.settle(tx.id, kind, 6, NOW), ledger.release(tx.id, kind, NOW)):
+            with pytest.raises(StaleState):
+                await db.commit(again)
+    with pytest.raises(StaleState):
+        await db.commit(ledger.set_fee(tx.id, 1))
+
+
+async def test_the_version_guards_against_whoever_was_quicker(db, rows, agent, tx):
+    version, _ = await ledger.changed(db, agent.id)
+    await db.commit(ledger.raise_version(agent.id, was=version), ledger.reserve(a_reservation(tx)))
+    with pytest.raises(StaleState):
+        await db.commit(ledger.raise_version(agent.id, was=version), ledger.reserve(a_reservation(tx, FEE)))
+    await db.commit(ledger.touch(agent.id), ledger.reserve(a_reservation(tx, FEE)))
+    assert (await agents.get(db, agent.id)).ledger_version == version + 2
+    assert len(await ledger.of_transaction(db, tx.id)) == 2
+
+
+async def test_a_mirror_reads_only_what_changed(db, rows, agent, tx):
+    await rows.reserved(tx, AMOUNT)
+    first, rows_then = await ledger.changed(db, agent.id)
+    await rows.reserved(tx, FEE, 5000)
+    second, since = await ledger.changed(db, agent.id, after=first)
+    assert ([row.kind for row in rows_then], [row.kind for row in since]) == ([AMOUNT], [FEE])
+    await db.commit(ledger.touch(agent.id), ledger.settle(tx.id, AMOUNT, 7, NOW))
+    third, since = await ledger.changed(db, agent.id, after=second)
+    assert [(row.kind, row.state, row.settled) for row in since] == [(AMOUNT, LedgerState.SPENT, 7)]
+    assert (await ledger.changed(db, agent.id, after=third)) == (third, [])
+    assert third == second + 1
+
+
+async def test_what_ended_long_ago_is_not_read_at_the_beginning(db, rows, agent, tx):
+    await rows.reserved(tx, AMOUNT)
+    await rows.reserved(tx, FEE)
+    await db.commit(ledger.settle(tx.id, AMOUNT, 7, NOW))
+    assert [row.kind for row in (await ledger.changed(db, agent.id, since=NOW))[1]] == [FEE]
+    assert len((await ledger.changed(db, agent.id, since=NOW - 1))[1]) == 2
+    with pytest.raises(AgentNotFound):
+        await ledger.changed(db, "nobody")
+
+
+async def test_a_fee_becomes_what_was_signed(db, rows, tx):
+    await rows.reserved(tx, AMOUNT, 7)
+    await rows.reserved(tx, FEE, 9000)
+    await db.commit(ledger.set_fee(tx.id, 5000))
+    assert {row.kind: row.reserved for row in await ledger.of_transaction(db, tx.id)} == {AMOUNT: 7, FEE: 5000}
+
+
+async def test_a_session_has_spent_what_is_settled_and_set_aside_without_fees(db, rows, agent, tx):
+    huge = 2**256 - 1
+    session_id = tx.session_id
+    assert session_id
+    session = await rows.session(agent, id=session_id + "x")
+    for amount, end in [(huge, None), (7, "settle"), (1000, "release")]:
+        other = await rows.transaction(agent, session)
+        await rows.reserved(other, AMOUNT, amount)
+        await rows.reserved(other, FEE, 5000)
+        if end == "settle":
+            await db.commit(ledger.settle(other.id, AMOUNT, 6, NOW))
+        if end == "release":
+            await db.commit(ledger.release(other.id, AMOUNT, NOW))
+    assert await ledger.spent_by_session(db, session.id) == {NATIVE: huge + 6}
+    assert await ledger.spent_by_session(db, session.id, without=other.id) == {NATIVE: huge + 6}
+    assert await ledger.spent_by_session(db, session_id) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("reserved = ''", "ledger_digits"),
+        ("reserved = '-1'", "ledger_digits"),
+        ("reserved = '1.5'", "ledger_digits"),
+        ("state = 'SPENT', settled = '1e3', settled_at = 1", "ledger_digits"),
+        ("state = 'SPENT', settled = '', settled_at = 1", "ledger_digits"),
+        ("state = 'SPENT', settled_at = 1", "ledger_settled"),
+        ("state = 'SPENT', settled = '7'", "ledger_settled"),
+        ("state = 'RELEASED'", "ledger_settled"),
+        ("state = 'RELEASED', settled = '7', settled_at = 1", "ledger_settled"),
+        ("settled_at = 1", "ledger_settled"),
+        ("spender = 'somebody'", "ledger_spender"),
+        ("kind = 'ALLOWANCE'", "ledger_spender"),
+        ("kind = 'TIP'", "kind"),
+        ("state = 'LOST'", "state"),
+    ],
+)
+async def test_the_schema_refuses_a_row_that_contradicts_itself(rows, tx, change, constraint):
+    await rows.reserved(tx)
+    with pytest.raises(ConstraintFailed, match=constraint):
+        await rows.run(f"UPDATE spend_ledger SET {change}")
