@@ -1,5 +1,7 @@
 """Between acceptance and signature: whatever stops it, nothing signed exists and the money is given back."""
 
+from contextlib import suppress
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -310,3 +312,17 @@ async def test_a_row_that_another_step_has_moved_is_left_alone(world, core):
         await world.execute_row(stale)
     assert [line["event"] for line in logs] == ["moved_by_another_step"]
     assert len(world.faults.sent) == len(await world.attempts(tx)) == 1
+
+
+async def test_more_equal_payments_than_one_blockhash_tells_apart_wait_for_the_next(world, core):
+    sent = [await world.send(1000) for _ in range(50)]
+    for tx in sent:
+        with suppress(Transient):
+            await world.execute(tx)
+    first = (await world.statuses())["SUBMITTED"]
+    assert 0 < first < 50
+    world.clock.move(2)
+    await world.work()
+    await world.confirm()
+    assert await world.statuses() == {"CONFIRMED": 50}
+    assert await world.balance(world.bob) == 100 * SOL + 50_000

@@ -54,7 +54,7 @@ async def test_a_move_starts_from_one_status_and_is_stale_from_every_other(db, r
             assert await transactions.get(db, tx.id) == tx
 
 
-@pytest.mark.parametrize("to", [status for status in FINAL if status is not Status.CONFIRMED])
+@pytest.mark.parametrize("to", sorted(FINAL - {Status.CONFIRMED}))
 async def test_an_end_comes_only_from_the_status_it_names(db, rows, agent, to):
     for status in Status:
         tx = await rows.transaction(agent, status=status)
