@@ -1,0 +1,57 @@
+"""Policy writes: each raises the version and tells what was and what is, whoever writes at the same time."""
+
+import asyncio
+
+import pytest
+
+from tests.world import OPERATOR, Between
+from waiaas.domain.chain import Chain
+from waiaas.domain.policy import PolicyType, parse_rules
+from waiaas.errors import AgentNotFound, PolicyNotFound
+from waiaas.pipeline import policies as steps
+from waiaas.repositories import policies
+
+RULES = parse_rules(PolicyType.SPENDING_LIMIT, {"per_transaction": "9"}, chain=Chain.SOLANA)
+
+
+async def test_every_write_raises_the_version(world, core):
+    version = await policies.version(core.db)
+    policy = await world.limit(per_transaction="7")
+    changed = await steps.update(core, policy.id, rules=RULES, priority=3, actor=OPERATOR)
+    assert (changed.version, changed.priority, changed.enabled) == (2, 3, True)
+    assert await policies.get(core.db, policy.id) == changed
+    await steps.delete(core, policy.id, OPERATOR)
+    assert await policies.version(core.db) == version + 3
+    with pytest.raises(PolicyNotFound):
+        await steps.delete(core, policy.id, OPERATOR)
+    with pytest.raises(PolicyNotFound):
+        await steps.update(core, policy.id, enabled=False, actor=OPERATOR)
+
+
+async def test_writes_at_the_same_time_all_count(world, core):
+    policy = await world.limit(per_transaction="7")
+    changes = [{"priority": 5}, {"enabled": False}, {"rules": RULES}, {"priority": 6}]
+    await asyncio.gather(*(steps.update(core, policy.id, **change, actor=OPERATOR) for change in changes))
+    found = await policies.get(core.db, policy.id)
+    assert (found.version, found.enabled, found.rules) == (5, False, RULES)
+    assert found.priority in (5, 6)
+
+
+async def test_a_delete_that_is_overtaken_deletes_what_is_there(world, core):
+    policy = await world.limit(per_transaction="7")
+    core.db = Between(
+        core.db, policies.DELETE, before=lambda: steps.update(core, policy.id, priority=9, actor=OPERATOR)
+    )
+    await steps.delete(core, policy.id, OPERATOR)
+    assert policy.id not in {left.id for left in await policies.page(core.db)}
+
+
+async def test_a_policy_needs_an_agent_that_is_there(world, core):
+    with pytest.raises(AgentNotFound):
+        await world.limit("nobody", per_transaction="7")
+
+
+async def test_a_policy_that_is_switched_off_limits_nothing(world, core):
+    policy = await world.limit(per_transaction="7")
+    await steps.update(core, policy.id, enabled=False, actor=OPERATOR)
+    await world.send(1000)
