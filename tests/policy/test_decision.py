@@ -3,16 +3,39 @@
 import pytest
 
 from waiaas.domain.chain import Chain
+from waiaas.domain.decision import After, AmountAtMost, OwnerApproval, PolicyChange, decode_decision, wire
+from waiaas.domain.effects import effects
 from waiaas.domain.ledger import LedgerKind
-from waiaas.domain.policy import After, AmountAtMost, OwnerApproval, PolicyChange, PolicyType, decode_decision, wire
-from waiaas.domain.request import Effect, Transfer, canonical, effects
+from waiaas.domain.policy import PolicyType
+from waiaas.domain.request import Effect, Transfer, canonical
 from waiaas.policy import decide, reservation
 from waiaas.policy.facts import Case
 from waiaas.policy.remedies import remedies
 from waiaas.policy.spending import caps
 
-from .build import ALICE, NOW, SOL, TIERS, USDC, facts, limit, row, send, session, spent
+from .build import (
+    ALICE,
+    BOB,
+    DAI,
+    ETH,
+    MINT,
+    NOW,
+    OWN,
+    SOL,
+    TIERS,
+    USDC,
+    contracts,
+    facts,
+    limit,
+    row,
+    send,
+    session,
+    spenders,
+    spent,
+    tokens,
+)
 
+SOLANA_MINT = "So11111111111111111111111111111111111111112"
 CHANGE = PolicyChange(PolicyType.SPENDING_LIMIT)
 
 
@@ -100,11 +123,11 @@ def test_a_policy_change_is_not_offered_where_the_session_refuses_too():
 
 def test_nothing_is_offered_that_does_not_pass_when_it_is_judged():
     request = Transfer(ALICE, "50")
-    known = facts(effects(request, Chain.SOLANA), spent(60, ago=100))
+    known = facts(effects(request, Chain.SOLANA, sender=OWN), spent(60, ago=100))
     decision = decide(request, [limit(daily_total="100")], known)
     assert {type(remedy) for remedy in decision.remedies} == {AmountAtMost, After, PolicyChange}
     case = Case(request, (limit(daily_total="100"),), known)
-    assert list(remedies(case, decision, list(caps(case)), lambda _: decision)) == []
+    assert list(remedies(case, decision, list(caps(case)), lambda _: (decision, []))) == []
 
 
 # --- deny first --------------------------------------------------------------------------------
@@ -113,36 +136,58 @@ def test_nothing_is_offered_that_does_not_pass_when_it_is_judged():
 @pytest.mark.parametrize(
     "effect",
     [
-        Effect("TOKEN_TRANSFER", ALICE, USDC, 1),
-        Effect("APPROVE", ALICE, USDC, 1),
-        Effect("CONTRACT_CALL", ALICE, SOL, 0),
         Effect("SOMETHING_NEW", ALICE, SOL, 1),
         Effect("TRANSFER", ALICE, USDC, 1),
+        Effect("TRANSFER", ALICE, ETH, 1),
+        Effect("TRANSFER", ALICE, SOL),
+        Effect("TRANSFER", ALICE),
+        Effect("TOKEN_TRANSFER", ALICE, SOL, 1),
+        Effect("TOKEN_TRANSFER", ALICE, f"ethereum:{DAI}", 1),
+        Effect("TOKEN_TRANSFER", ALICE, None, 1),
+        Effect("TOKEN_TRANSFER", ALICE, USDC),
+        Effect("APPROVE", BOB, None, 1),
+        Effect("FORBIDDEN", BOB, selector="0x06", decoded=False),
     ],
 )
-def test_what_no_rule_speaks_of_is_denied(effect):
-    policy = limit(per_transaction="100", limits={USDC: {"per_transaction": "100"}})
-    decision = decide(Transfer(ALICE, "1"), [policy], facts((Effect("TRANSFER", ALICE, SOL, 1), effect)))
-    assert (decision.outcome, decision.code, decision.policy_id, decision.remedies) == (
-        "deny",
-        "POLICY_DENIED",
-        None,
-        (),
+def test_what_no_policy_can_allow_is_denied(effect):
+    listed = (
+        limit(per_transaction="100", limits={USDC: {"per_transaction": "100"}}),
+        tokens(MINT, DAI, SOLANA_MINT),
+        contracts(BOB),
+        spenders(BOB),
     )
+    decision = decide(Transfer(ALICE, "1"), listed, facts((Effect("TRANSFER", ALICE, SOL, 1), effect)))
+    assert decision.outcome == "deny"
+    forbidden = [rule for rule in decision.rules if rule.type == "FORBIDDEN"]
+    assert [(rule.outcome, rule.policy_id) for rule in forbidden] == [("deny", None)]
+    assert decision.code in ("POLICY_DENIED", "TOKEN_NOT_ALLOWED")
+    assert decision.remedies == ()
+
+
+def test_revoking_what_a_call_does_not_name_is_not_forbidden():
+    effect = Effect("APPROVE", ALICE, None, 0)
+    assert decide(Transfer(ALICE, "1"), [], facts((effect,))).outcome == "allow"
 
 
 # --- booking -----------------------------------------------------------------------------------
 
 
-def test_a_request_books_its_outflow_per_asset_and_its_fee():
+def test_a_request_books_its_outflow_and_allowances_per_asset_and_its_fee():
     asked = (
         Effect("TRANSFER", ALICE, SOL, 5),
         Effect("TOKEN_TRANSFER", ALICE, USDC, 7),
-        Effect("TRANSFER", "bob", SOL, 6),
-        Effect("CONTRACT_CALL", "program", SOL, 0),
+        Effect("TRANSFER", BOB, SOL, 6),
+        Effect("CONTRACT_CALL", "program"),
+        Effect("APPROVE", BOB, USDC, 8),
+        Effect("APPROVE", BOB, USDC, 1),
+        Effect("APPROVE", ALICE, USDC, 2),
+        Effect("APPROVE", ALICE, f"solana:{BOB}", 0),
+        Effect("APPROVE", ALICE, None, 0),
     )
     assert reservation(asked, 3, Chain.SOLANA) == [
-        (SOL, LedgerKind.AMOUNT, 11),
-        (USDC, LedgerKind.AMOUNT, 7),
-        (SOL, LedgerKind.FEE, 3),
+        (SOL, LedgerKind.AMOUNT, 11, None),
+        (USDC, LedgerKind.AMOUNT, 7, None),
+        (USDC, LedgerKind.ALLOWANCE, 9, BOB),
+        (USDC, LedgerKind.ALLOWANCE, 2, ALICE),
+        (SOL, LedgerKind.FEE, 3, None),
     ]

@@ -1,10 +1,12 @@
-"""The worked example of docs/policies.md holds."""
+"""docs/policies.md tells of every type, and its worked example holds."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+
+from waiaas.domain.policy import PolicyType
 
 from .build import limit, row, send, spent
 
@@ -18,6 +20,11 @@ def answer(decision):
     if decision.downgraded_from:
         return f"{decision.tier}, downgraded from {decision.downgraded_from}"
     return decision.tier or decision.code
+
+
+def test_every_type_has_a_section():
+    headings = re.findall(r"^## ([A-Z_]+)$", PAGE, re.MULTILINE)
+    assert sorted(headings) == sorted(PolicyType)
 
 
 @pytest.mark.parametrize(("amount", "in_flight", "today", "expected"), ROWS)

@@ -3,7 +3,7 @@
 import pytest
 
 from waiaas.domain.chain import Chain
-from waiaas.domain.policy import details, wire
+from waiaas.domain.decision import details, wire
 from waiaas.domain.request import Effect, Transfer, canonical
 from waiaas.domain.session import Constraints, decode_constraints, parse_constraints
 from waiaas.errors import ValidationFailed

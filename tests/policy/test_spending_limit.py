@@ -3,8 +3,9 @@
 import pytest
 
 from waiaas.domain.chain import Chain
+from waiaas.domain.decision import details
 from waiaas.domain.ledger import LedgerKind
-from waiaas.domain.policy import Tier, details, stricter
+from waiaas.domain.tier import Tier, stricter
 
 from .build import AGENT, ALICE, ETH, NOW, SOL, TIERS, USDC, limit, row, send, spent
 

@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waiaas.domain.policy import AmountAtMost, Tier
+from waiaas.domain.decision import AmountAtMost
+from waiaas.domain.tier import Tier
 
 from .build import AGENT, SOL, USDC, limit, row, send, session, spent
 

@@ -39,6 +39,8 @@ class Agent(msgspec.Struct, frozen=True):
     status: AgentStatus
     owner_address: str | None
     owner_verified: bool
+    #: when the key left this wallet, or came from elsewhere: others may sign with it
+    key_exported_at: int | None
     ledger_version: int
     suspended_at: int | None
     suspension_reason: str | None

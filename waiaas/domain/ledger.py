@@ -187,6 +187,15 @@ class Book:
         mine = sum(row.reserved for row in own if row.asset == asset and row.kind is kind)
         return self._open.totals.get((asset, kind), 0) - mine
 
+    def allowance(self, asset: str, spender: str, *, without: str | None = None) -> int:
+        """What is booked as open for the spender, `without` a transaction's own; looks at every open row."""
+        opened = (row for shard in self._open.shards for rows in shard.values() for row in rows)
+        return sum(
+            row.reserved
+            for row in opened
+            if (row.kind, row.asset, row.spender) == (LedgerKind.ALLOWANCE, asset, spender) and row.tx_id != without
+        )
+
     def next_release(
         self, asset: str, window_seconds: int, now: int, *, room: int, without: str | None = None
     ) -> int | None:

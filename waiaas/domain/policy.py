@@ -1,6 +1,6 @@
-"""Policies and what they decide: tiers, rules, and a decision with its trace and remedies."""
+"""Policies: their types, and the rules of each as they are read, stored and shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -8,34 +8,35 @@ import msgspec
 
 from waiaas.domain.chain import Chain
 from waiaas.domain.request import canonical
-from waiaas.domain.rules import SpendingLimit, parse_spending_limit, spending_limit_to_wire
+from waiaas.domain.rules.approvals import (
+    ApproveAmountLimit,
+    ApprovedSpenders,
+    ApproveTierOverride,
+    parse_approve_amount_limit,
+    parse_approve_tier_override,
+    parse_approved_spenders,
+)
+from waiaas.domain.rules.lists import (
+    AllowedTokens,
+    ContractWhitelist,
+    MethodWhitelist,
+    Whitelist,
+    parse_allowed_tokens,
+    parse_contract_whitelist,
+    parse_method_whitelist,
+    parse_whitelist,
+)
+from waiaas.domain.rules.spending import SpendingLimit, parse_spending_limit, spending_limit_to_wire
+from waiaas.domain.rules.times import (
+    AutoStop,
+    RateLimit,
+    TimeRestriction,
+    parse_auto_stop,
+    parse_rate_limit,
+    parse_time_restriction,
+)
+from waiaas.domain.tier import Tier as Tier
 from waiaas.errors import ValidationFailed
-
-
-class Tier(StrEnum):
-    """How a request that is allowed goes on, in rising severity."""
-
-    #: at once
-    INSTANT = "INSTANT"
-    #: at once, and the channels hear of it
-    NOTIFY = "NOTIFY"
-    #: after a delay in which it can be cancelled
-    DELAY = "DELAY"
-    #: after the owner's signature
-    APPROVAL = "APPROVAL"
-
-    @property
-    def severity(self) -> int:
-        """0 for INSTANT to 3 for APPROVAL."""
-        return _SEVERITY[self]
-
-
-_SEVERITY = {tier: place for place, tier in enumerate(Tier)}
-
-
-def stricter(first: Tier, second: Tier) -> Tier:
-    """The more severe of two tiers."""
-    return first if first.severity >= second.severity else second
 
 
 class PolicyType(StrEnum):
@@ -54,10 +55,36 @@ class PolicyType(StrEnum):
     AUTO_STOP = "AUTO_STOP"
 
 
-Rules = SpendingLimit
+Rules = (
+    SpendingLimit
+    | Whitelist
+    | TimeRestriction
+    | RateLimit
+    | AllowedTokens
+    | ContractWhitelist
+    | MethodWhitelist
+    | ApprovedSpenders
+    | ApproveAmountLimit
+    | ApproveTierOverride
+    | AutoStop
+)
+
+PARSERS: Mapping[PolicyType, Callable[[object, Chain | None], Rules]] = {
+    PolicyType.SPENDING_LIMIT: parse_spending_limit,
+    PolicyType.WHITELIST: parse_whitelist,
+    PolicyType.TIME_RESTRICTION: parse_time_restriction,
+    PolicyType.RATE_LIMIT: parse_rate_limit,
+    PolicyType.ALLOWED_TOKENS: parse_allowed_tokens,
+    PolicyType.CONTRACT_WHITELIST: parse_contract_whitelist,
+    PolicyType.METHOD_WHITELIST: parse_method_whitelist,
+    PolicyType.APPROVED_SPENDERS: parse_approved_spenders,
+    PolicyType.APPROVE_AMOUNT_LIMIT: parse_approve_amount_limit,
+    PolicyType.APPROVE_TIER_OVERRIDE: parse_approve_tier_override,
+    PolicyType.AUTO_STOP: parse_auto_stop,
+}
 
 #: the types this version can enforce; any other is refused, because a stored rule that nothing obeys is a lie
-ENFORCED = (PolicyType.SPENDING_LIMIT,)
+ENFORCED = tuple(kind for kind in PolicyType if kind is not PolicyType.AUTO_STOP)
 
 #: the types of which an agent's policy may set aside the global ones
 OVERRIDABLE = frozenset(
@@ -100,7 +127,7 @@ def parse_rules(type: PolicyType, raw: Mapping[str, Any], *, chain: Chain | None
     """Rules as sent; `chain` is the agent's, None for a global policy. ValidationFailed names every issue."""
     if type not in ENFORCED:
         raise ValidationFailed(("type", f"is not enforced by this version, which knows {', '.join(ENFORCED)}"))
-    return parse_spending_limit(raw, chain=chain)
+    return PARSERS[type](raw, chain)
 
 
 def check_override(type: PolicyType, *, agent_id: str | None, override: bool) -> None:
@@ -110,8 +137,10 @@ def check_override(type: PolicyType, *, agent_id: str | None, override: bool) ->
 
 
 def rules_to_wire(rules: Rules) -> dict[str, Any]:
-    """Rules as they are shown: snake_case keys, amounts as digit strings, absent ones left out."""
-    return spending_limit_to_wire(rules)
+    """Rules as they are shown: keys as api.md spells them, amounts as digit strings, absent ones left out."""
+    if isinstance(rules, SpendingLimit):
+        return spending_limit_to_wire(rules)
+    return {key: value for key, value in msgspec.to_builtins(rules).items() if value is not None}
 
 
 def encode_rules(rules: Rules) -> bytes:
@@ -122,178 +151,3 @@ def encode_rules(rules: Rules) -> bytes:
 def decode_rules(type: PolicyType, text: str | bytes) -> Rules:
     """The rules of a stored policy; msgspec.DecodeError or ValidationFailed if the column is not what was written."""
     return parse_rules(type, msgspec.json.decode(text, type=dict[str, Any]), chain=None)
-
-
-class Outcome(StrEnum):
-    """Whether a request may go on."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-
-
-class Finding(StrEnum):
-    """What one rule says of a request."""
-
-    PASS = "pass"
-    #: passes, and raises the tier
-    TIER = "tier"
-    DENY = "deny"
-    NOT_APPLICABLE = "not_applicable"
-
-
-class Scope(StrEnum):
-    """Whose rule it is."""
-
-    AGENT = "agent"
-    GLOBAL = "global"
-    SESSION = "session"
-    BUILTIN = "builtin"
-
-
-#: rules whose limit is a list, which a refused caller is not told
-LISTS = frozenset(
-    {
-        "allowedOperations",
-        "allowedDestinations",
-        "allowedTokens",
-        "allowedContracts",
-        "allowedSpenders",
-        PolicyType.WHITELIST,
-        PolicyType.ALLOWED_TOKENS,
-        PolicyType.CONTRACT_WHITELIST,
-        PolicyType.METHOD_WHITELIST,
-        PolicyType.APPROVED_SPENDERS,
-    }
-)
-
-
-class RuleVerdict(msgspec.Struct, frozen=True, rename="camel"):
-    """One line of the trace: a policy, session constraint or built-in rule; observed and limit in the rule's units."""
-
-    policy_id: str | None
-    type: str
-    scope: Scope
-    outcome: Finding
-    tier: Tier | None
-    observed: str | None
-    limit: str | None
-    message: str
-
-
-class AmountAtMost(msgspec.Struct, frozen=True, tag="amount_at_most", tag_field="kind"):
-    """This much of the asset would pass now."""
-
-    asset: str
-    value: str
-
-
-class After(msgspec.Struct, frozen=True, tag="after", tag_field="kind"):
-    """The same request would pass from then on if nothing else happens."""
-
-    at: int
-
-
-class OwnerApproval(msgspec.Struct, frozen=True, tag="owner_approval", tag_field="kind"):
-    """The owner's signature lets it pass."""
-
-
-class PolicyChange(msgspec.Struct, frozen=True, tag="policy_change", tag_field="kind"):
-    """A wider policy of that type would let it pass."""
-
-    type: PolicyType
-
-
-Remedy = AmountAtMost | After | OwnerApproval | PolicyChange
-
-
-class Denial(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The facts of the first denial, for `details` of the refusal."""
-
-    policy_id: str | None = None
-    asset: str | None = None
-    window: str | None = None
-    limit: str | None = None
-    used: str | None = None
-    requested: str | None = None
-    next_allowed_at: int | None = None
-    constraint: str | None = None
-    session_id: str | None = None
-    observed: str | None = None
-
-
-class JudgedEffect(msgspec.Struct, frozen=True):
-    """An effect as it was judged, its amount in digits."""
-
-    kind: str
-    counterparty: str
-    asset: str
-    amount: str
-
-
-class Sum(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A sum that was looked up: used in the window, or (no window) the AMOUNT in flight; of a session where named."""
-
-    asset: str
-    value: str
-    window_seconds: int | None = None
-    session_id: str | None = None
-
-
-class UsedFacts(msgspec.Struct, frozen=True, rename="camel"):
-    """What was known when the decision was made."""
-
-    now: int
-    fee: str
-    owner_locked: bool
-    ledger_version: int
-    sums: tuple[Sum, ...]
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was decided and why; stored as canonical JSON in `transactions.decision`, complete in itself."""
-
-    outcome: Outcome
-    tier: Tier | None
-    code: str | None
-    reason: str | None
-    policy_id: str | None
-    downgraded_from: Tier | None
-    rules: tuple[RuleVerdict, ...]
-    remedies: tuple[Remedy, ...]
-    #: given for the tier DELAY
-    delay_seconds: int | None
-    #: given for the tier APPROVAL
-    approval_timeout: int | None
-    policy_version: int
-    effects: tuple[JudgedEffect, ...]
-    facts: UsedFacts
-    denial: Denial | None
-
-
-WIRE = ("outcome", "tier", "code", "reason", "policyId", "downgradedFrom", "rules", "remedies")
-
-
-def decode_decision(text: str | bytes) -> Decision:
-    """A stored decision; msgspec.ValidationError if it is not one."""
-    return msgspec.json.decode(text, type=Decision)
-
-
-def wire(decision: Decision, *, show_lists: bool) -> dict[str, Any]:
-    """The decision as api.md's object; without `show_lists` the rules that hold a list do not tell it."""
-    whole = msgspec.to_builtins(decision)
-    shown = {key: whole[key] for key in WIRE}
-    if not show_lists:
-        shown["rules"] = [rule | {"limit": None} if rule["type"] in LISTS else rule for rule in whole["rules"]]
-    return shown
-
-
-def details(decision: Decision) -> dict[str, Any]:
-    """What a refusal says beside the decision: the cap with its window and sums, or the session's constraint."""
-    if decision.denial is None:
-        return {}
-    told: dict[str, Any] = dict(msgspec.to_builtins(decision.denial))
-    if decision.denial.window is not None:
-        told.setdefault("nextAllowedAt", None)
-    if decision.denial.constraint is not None:
-        told.setdefault("limit", None)
-    return told

@@ -1,10 +1,9 @@
 """What an agent can ask for, canonical: stored whole, hashed, and replayed from storage."""
 
 import hashlib
+from typing import Any
 
 import msgspec
-
-from waiaas.domain.chain import Chain, native_asset
 
 
 class Transfer(msgspec.Struct, frozen=True, tag="TRANSFER", tag_field="type"):
@@ -15,16 +14,80 @@ class Transfer(msgspec.Struct, frozen=True, tag="TRANSFER", tag_field="type"):
     memo: str | None = None
 
 
-Request = Transfer
+class Token(msgspec.Struct, frozen=True):
+    """A token as the caller names it: decimals are compared with the chain's, the symbol is never trusted."""
+
+    address: str
+    decimals: int
+    symbol: str
+
+
+class TokenTransfer(msgspec.Struct, frozen=True, tag="TOKEN_TRANSFER", tag_field="type"):
+    """Tokens to one owner address (SPL, Token-2022, ERC-20)."""
+
+    to: str
+    amount: str
+    token: Token
+    memo: str | None = None
+
+
+class AccountMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """Solana: an account that an instruction names."""
+
+    pubkey: str
+    is_signer: bool
+    is_writable: bool
+
+
+class ContractCall(msgspec.Struct, frozen=True, rename="camel", tag="CONTRACT_CALL", tag_field="type"):
+    """EVM: `to`, `calldata` (0x hex), `value`. Solana: `programId`, `instructionData` (base64), `accounts`."""
+
+    to: str | None = None
+    calldata: str | None = None
+    value: str = "0"
+    abi: tuple[dict[str, Any], ...] | None = None
+    program_id: str | None = None
+    instruction_data: str | None = None
+    accounts: tuple[AccountMeta, ...] | None = None
+
+
+class Approve(msgspec.Struct, frozen=True, tag="APPROVE", tag_field="type"):
+    """Lets a spender move up to `amount` of a token; "0" revokes."""
+
+    spender: str
+    token: Token
+    amount: str
+
+
+Item = Transfer | TokenTransfer | ContractCall | Approve
+
+
+class Batch(msgspec.Struct, frozen=True, tag="BATCH", tag_field="type"):
+    """2 to 20 items: on Solana one atomic transaction, on EVM one after another."""
+
+    instructions: tuple[Item, ...]
+
+
+Request = Item | Batch
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """One thing a request does on chain, as policy judges it; `amount` in base units of `asset`."""
+    """One thing a request does on chain, as policy judges it.
+
+    kind: TRANSFER, TOKEN_TRANSFER, APPROVE, CONTRACT_CALL, or FORBIDDEN, which no policy can allow. `counterparty`:
+    recipient, spender, contract or program. `asset` and `amount` (base units) are None for a CONTRACT_CALL, and `asset`
+    for tokens that a call moves without naming them; an APPROVE of 0 revokes. `selector` is the method of a call that
+    makes the effect, and None for a request's own. `decoded` tells whether a call's data is understood as the other
+    effects. `index` is the item of a batch.
+    """
 
     kind: str
     counterparty: str
-    asset: str
-    amount: int
+    asset: str | None = None
+    amount: int | None = None
+    selector: str | None = None
+    decoded: bool = True
+    index: int | None = None
 
 
 def canonical(value: object) -> bytes:
@@ -39,9 +102,10 @@ def digest(text: bytes) -> str:
 
 def decode(text: str | bytes) -> Request:
     """A stored request; msgspec.ValidationError if it is not one."""
-    return msgspec.json.decode(text, type=Request)
+    request: Request = msgspec.json.decode(text, type=Request)
+    return request
 
 
-def effects(request: Request, chain: Chain) -> tuple[Effect, ...]:
-    """What the request does, one entry per movement of money."""
-    return (Effect("TRANSFER", request.to, native_asset(chain), int(request.amount)),)
+def type_of(request: Request) -> str:
+    """The wire name of the request's type."""
+    return str(request.__struct_config__.tag)

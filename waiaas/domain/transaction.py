@@ -95,6 +95,11 @@ class Reason(StrEnum):
     PENDING_TIMEOUT = "PENDING_TIMEOUT"
     REQUEST_CORRUPTED = "REQUEST_CORRUPTED"
     ONCHAIN_FAILURE = "ONCHAIN_FAILURE"
+    #: the nonce went to a transaction that this wallet did not sign
+    NONCE_CONSUMED = "NONCE_CONSUMED"
+    CANCELLED_ON_CHAIN = "CANCELLED_ON_CHAIN"
+    #: an earlier item of the batch failed, this one was not sent
+    BATCH_INCOMPLETE = "BATCH_INCOMPLETE"
     BLOCKHASH_EXPIRED = "BLOCKHASH_EXPIRED"
 
 
@@ -104,6 +109,8 @@ class Transaction(msgspec.Struct, frozen=True):
     id: str
     agent_id: str
     session_id: str | None
+    parent_id: str | None
+    batch_index: int | None
     chain: Chain
     network: Network
     origin: TransactionOrigin
@@ -118,6 +125,11 @@ class Transaction(msgspec.Struct, frozen=True):
     amount: str | None
     asset: str | None
     to_address: str | None
+    token_mint: str | None
+    contract_address: str | None
+    method_signature: str | None
+    spender_address: str | None
+    approved_amount: str | None
     tx_hash: str | None
     fee: str | None
     error: str | None
@@ -135,8 +147,8 @@ class Transaction(msgspec.Struct, frozen=True):
         return About(self.agent_id, self.session_id, self.id)
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """A row of `attempts`: signed bytes that may land; `max_fee` and `fee` in base units."""
+class Followed(msgspec.Struct, frozen=True):
+    """A row of `attempts` but for its bytes: what following it needs; `max_fee` and `fee` in base units."""
 
     id: str
     tx_id: str
@@ -145,10 +157,10 @@ class Attempt(msgspec.Struct, frozen=True):
     network: Network
     signer: str
     tx_hash: str
-    raw: bytes
-    blockhash: str
-    last_valid_block_height: int
-    context_slot: int
+    nonce: int | None
+    blockhash: str | None
+    last_valid_block_height: int | None
+    context_slot: int | None
     max_fee: int
     status: AttemptStatus
     broadcasts: int
@@ -157,11 +169,18 @@ class Attempt(msgspec.Struct, frozen=True):
     last_broadcast_at: int | None
     last_seen_at: int | None
     block_number: int | None
+    block_hash: str | None
     confirmations: int | None
     fee: int | None
     error: str | None
     created_at: int
     finished_at: int | None
+
+
+class Attempt(Followed, frozen=True):
+    """A row of `attempts`: signed bytes that may land."""
+
+    raw: bytes
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The policy engine: pure, so that preview, real run, replay and simulation decide alike."""
 
-from waiaas.policy.decide import decide, reservation
-from waiaas.policy.facts import Facts, SessionFacts
+from waiaas.policy.booking import Booking, reservation
+from waiaas.policy.decide import decide
+from waiaas.policy.facts import Facts, SessionFacts, lookback
 
-__all__ = ("Facts", "SessionFacts", "decide", "reservation")
+__all__ = ("Booking", "Facts", "SessionFacts", "decide", "lookback", "reservation")

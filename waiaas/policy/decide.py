@@ -2,23 +2,55 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
+from typing import NamedTuple
 
 import msgspec
 
-from waiaas.domain.chain import Chain, native_asset
-from waiaas.domain.ledger import LedgerKind
-from waiaas.domain.policy import Decision, JudgedEffect, Outcome, Policy, Tier, UsedFacts, stricter
-from waiaas.domain.request import Effect, Request
-from waiaas.policy.facts import OUTFLOW, Case, Facts
+from waiaas.domain.decision import Decision, Denial, JudgedEffect, Outcome, Scope, UsedFacts
+from waiaas.domain.policy import Policy
+from waiaas.domain.request import Batch, Effect, Request
+from waiaas.domain.tier import Tier, stricter
+from waiaas.errors import BatchPolicyViolation
+from waiaas.policy.approvals import approve_amount_limit, approve_tiers, approved_spenders
+from waiaas.policy.batches import breaks_batch, violations
+from waiaas.policy.calls import call_tiers
+from waiaas.policy.facts import Case, Facts, in_scope
+from waiaas.policy.forbidden import forbidden
 from waiaas.policy.judgement import Judgement, Terms
+from waiaas.policy.lists import allowed_tokens, contract_whitelist, method_whitelist, whitelist
 from waiaas.policy.owner import DOWNGRADE, downgraded
 from waiaas.policy.remedies import remedies
 from waiaas.policy.sessions import session_constraints
 from waiaas.policy.spending import caps, cover, tiers
-from waiaas.policy.unjudged import unjudged
+from waiaas.policy.times import rate_limit, time_restriction
 
 #: in the order of the trace, which is the order in which a refusal's code is taken
-JUDGES: tuple[Callable[[Case], Iterator[Judgement]], ...] = (session_constraints, unjudged, cover, caps, tiers)
+JUDGES: tuple[Callable[[Case], Iterator[Judgement]], ...] = (
+    session_constraints,
+    whitelist,
+    time_restriction,
+    rate_limit,
+    allowed_tokens,
+    contract_whitelist,
+    method_whitelist,
+    approved_spenders,
+    approve_amount_limit,
+    forbidden,
+    cover,
+    caps,
+    tiers,
+    call_tiers,
+    approve_tiers,
+)
+
+
+class Why(NamedTuple):
+    """A refusal as the decision tells it."""
+
+    code: str
+    reason: str
+    policy_id: str | None
+    denial: Denial
 
 
 def decide(request: Request, policies: Sequence[Policy], facts: Facts) -> Decision:
@@ -26,41 +58,38 @@ def decide(request: Request, policies: Sequence[Policy], facts: Facts) -> Decisi
 
     `policies` may hold any: those of other agents and disabled ones are passed over.
     """
-    case = Case(request, _in_scope(policies, facts.agent_id), facts)
-    judgements = _judgements(case)
-    decision = _conclude(case, judgements)
-    offered = tuple(remedies(case, decision, judgements, lambda other: _conclude(other, _judgements(other))))
-    return msgspec.structs.replace(decision, remedies=offered)
+    case = Case(request, in_scope(policies, facts.agent_id), facts)
+    decision, judgements = _judge(case)
+    return msgspec.structs.replace(decision, remedies=tuple(remedies(case, decision, judgements, _judge)))
 
 
-def reservation(effects: Sequence[Effect], fee: int, chain: Chain) -> list[tuple[str, LedgerKind, int]]:
-    """What to set aside for a request that is accepted: its outflow per asset, and the fee in native money."""
-    amounts: dict[str, int] = {}
-    for effect in effects:
-        if effect.kind in OUTFLOW:
-            amounts[effect.asset] = amounts.get(effect.asset, 0) + effect.amount
-    booked = [(asset, LedgerKind.AMOUNT, amount) for asset, amount in amounts.items()]
-    return [*booked, (native_asset(chain), LedgerKind.FEE, fee)]
-
-
-def _in_scope(policies: Sequence[Policy], agent_id: str) -> tuple[Policy, ...]:
-    found = (policy for policy in policies if policy.enabled and policy.agent_id in (None, agent_id))
-    return tuple(sorted(found, key=lambda policy: (-policy.priority, policy.id)))
-
-
-def _judgements(case: Case) -> list[Judgement]:
-    return [judgement for judge in JUDGES for judgement in judge(case)]
+def _judge(case: Case) -> tuple[Decision, list[Judgement]]:
+    judgements = [judgement for judge in JUDGES for judgement in judge(case)]
+    return _conclude(case, judgements), judgements
 
 
 def _conclude(case: Case, judgements: Sequence[Judgement]) -> Decision:
     facts = case.facts
     terms = _strictest([judgement.terms for judgement in judgements if judgement.terms], facts)
-    refusing = next((judgement for judgement in judgements if judgement.refused), None)
-    if refusing is not None:
-        return _decision(facts, judgements, refusing, None, None)
+    if (why := _refusal(case.request, [judgement for judgement in judgements if judgement.refused])) is not None:
+        return _decision(facts, judgements, why, None, None)
     if terms.tier is Tier.APPROVAL and not facts.owner_locked:
         return _decision(facts, (*judgements, DOWNGRADE), None, downgraded(terms), Tier.APPROVAL)
     return _decision(facts, judgements, None, terms, None)
+
+
+def _refusal(request: Request, refusing: Sequence[Judgement]) -> Why | None:
+    """The first refusal; where a batch's items are refused, all of theirs."""
+    if not refusing:
+        return None
+    first, refused = refusing[0].verdict, refusing[0].refused
+    assert refused is not None
+    if not isinstance(request, Batch) or first.scope is Scope.SESSION or not any(map(breaks_batch, refusing)):
+        return Why(refused.code, first.message, first.policy_id, refused.denial)
+    denial = violations(request, refusing)
+    more = len(denial.violations or ()) - 1
+    reason = f"{first.message}, and {more} more" if more else first.message
+    return Why(BatchPolicyViolation.code, reason, first.policy_id, denial)
 
 
 def _strictest(terms: Sequence[Terms], facts: Facts) -> Terms:
@@ -77,28 +106,34 @@ def _strictest(terms: Sequence[Terms], facts: Facts) -> Terms:
 def _decision(
     facts: Facts,
     judgements: Sequence[Judgement],
-    refusing: Judgement | None,
+    why: Why | None,
     terms: Terms | None,
     downgraded_from: Tier | None,
 ) -> Decision:
-    """The decision without its remedies: refused where a judgement is handed in, else on these terms."""
-    refused = refusing.refused if refusing else None
+    """The decision without its remedies: refused where it is told why, else on these terms."""
     tier = terms.tier if terms else None
     return Decision(
-        outcome=Outcome.DENY if refused else Outcome.ALLOW,
+        outcome=Outcome.DENY if why else Outcome.ALLOW,
         tier=tier,
-        code=refused.code if refused else None,
-        reason=refusing.verdict.message if refusing else None,
-        policy_id=refusing.verdict.policy_id if refusing else None,
+        code=why.code if why else None,
+        reason=why.reason if why else None,
+        policy_id=why.policy_id if why else None,
         downgraded_from=downgraded_from,
         rules=tuple(judgement.verdict for judgement in judgements),
         remedies=(),
         delay_seconds=terms.delay_seconds if terms and tier is Tier.DELAY else None,
         approval_timeout=terms.approval_timeout if terms and tier is Tier.APPROVAL else None,
         policy_version=facts.policy_version,
-        effects=tuple(JudgedEffect(e.kind, e.counterparty, e.asset, str(e.amount)) for e in facts.effects),
+        effects=tuple(map(_judged, facts.effects)),
         facts=_used(facts, judgements),
-        denial=refused.denial if refused else None,
+        denial=why.denial if why else None,
+    )
+
+
+def _judged(effect: Effect) -> JudgedEffect:
+    amount = None if effect.amount is None else str(effect.amount)
+    return JudgedEffect(
+        effect.kind, effect.counterparty, effect.asset, amount, effect.selector, effect.decoded, effect.index
     )
 
 

@@ -1,6 +1,7 @@
 """The owner's part: while no owner has proved the key nobody could approve, so a delay stands in."""
 
-from waiaas.domain.policy import Finding, Tier
+from waiaas.domain.decision import Finding
+from waiaas.domain.tier import Tier
 from waiaas.policy.judgement import Judgement, Terms, builtin
 
 #: the shortest delay that may stand in for an approval

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from waiaas.domain.asset import token_of
-from waiaas.domain.policy import Denial, Finding, RuleVerdict, Scope, Sum
-from waiaas.domain.request import Effect
+from waiaas.domain.decision import Denial, Finding, RuleVerdict, Scope, Sum
+from waiaas.domain.request import Batch, Effect, type_of
 from waiaas.domain.session import Constraints
 from waiaas.errors import ConstraintViolated, SessionLimitExceeded
 from waiaas.policy.facts import EXPOSURE, OUTFLOW, Case, Facts, SessionFacts
 from waiaas.policy.judgement import Judgement, Refused
+from waiaas.policy.lists import UNNAMED
 
 #: as much of a list as a trace keeps
 LISTED = 256
@@ -74,8 +75,9 @@ def _limited(
 
 def _operations(session: SessionFacts, constraints: Constraints, case: Case) -> Iterator[Judgement]:
     if (allowed := constraints.allowed_operations) is not None:
-        asked = str(case.request.__struct_config__.tag)
-        yield _listed(session, "allowedOperations", (asked,), allowed)
+        items = case.request.instructions if isinstance(case.request, Batch) else ()
+        asked = dict.fromkeys(type_of(request) for request in (case.request, *items))
+        yield _listed(session, "allowedOperations", tuple(asked), allowed)
 
 
 def _recipient(effect: Effect) -> str | None:
@@ -83,7 +85,9 @@ def _recipient(effect: Effect) -> str | None:
 
 
 def _token(effect: Effect) -> str | None:
-    return token_of(effect.asset) if effect.kind in EXPOSURE else None
+    if effect.kind not in EXPOSURE:
+        return None
+    return UNNAMED if effect.asset is None else token_of(effect.asset)
 
 
 def _contract(effect: Effect) -> str | None:

@@ -52,7 +52,7 @@ class SpendingLimit(AssetLimit, frozen=True, kw_only=True):
         return self if asset == native_asset(chain) and self.limits_something else None
 
 
-def parse_spending_limit(raw: Mapping[str, Any], *, chain: Chain | None) -> SpendingLimit:
+def parse_spending_limit(raw: object, chain: Chain | None) -> SpendingLimit:
     """The rules of a SPENDING_LIMIT; `chain` is the agent's, None for a global one. ValidationFailed lists all issues.
 
     Keys are taken in snake_case and camelCase; amounts are digit strings no larger than the asset's chain can carry.
