@@ -1,5 +1,6 @@
 """Chains over nodes that misbehave on request, and over the embedded machine, on a clock held in the hand."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -10,13 +11,15 @@ import pytest
 from solders.keypair import Keypair
 from solders.signature import Signature
 
+from tests.chains.tokens import Bank
+from waiaas.chains.base import Sighting, Signed
 from waiaas.chains.endpoint import Endpoint, Limits
 from waiaas.chains.pool import Pool
 from waiaas.chains.rpc import Rpc
 from waiaas.chains.solana.adapter import DIALECT, GENESIS, SolanaChain
 from waiaas.clock import Clock
 from waiaas.domain.chain import Network
-from waiaas.domain.request import Transfer
+from waiaas.domain.request import Request, Transfer
 from waiaas.localnet import open_solana
 
 SOL = 1_000_000_000
@@ -109,6 +112,29 @@ def pay(amount: int = SOL, to: str = TO, memo: str | None = None) -> Transfer:
     return Transfer(to, str(amount), memo)
 
 
+async def give(chain: SolanaChain, clock: HandClock, address: str, amount: int) -> None:
+    """A gift of the faucet, which waits until the clock has passed a slot."""
+    gift = asyncio.create_task(chain.faucet(address, amount))
+    while not gift.done():
+        await asyncio.sleep(0)
+        clock.pass_slots(1)
+    await gift
+
+
+async def make(chain: SolanaChain, signer: KeySigner, request: Request) -> Signed:
+    """Signed bytes for a request, on a fresh slot."""
+    prepared = await chain.prepare(request, signer.address)
+    return chain.sign(prepared, await chain.slot(signer.address), signer, AGENT)
+
+
+async def land(chain: SolanaChain, clock: HandClock, signer: KeySigner, request: Request) -> Sighting:
+    """Prepare, sign, send and follow a request to its block."""
+    signed = await make(chain, signer, request)
+    await chain.broadcast(signed.raw, signed.hash)
+    clock.pass_slots(1)
+    return (await chain.statuses([signed.hash]))[signed.hash]
+
+
 def signature(number: int) -> str:
     """A well-formed hash of a transaction nobody sent."""
     return str(Signature.from_bytes(number.to_bytes(64, "big")))
@@ -157,6 +183,7 @@ async def pool(tmp_path, clock) -> AsyncIterator[Pool]:
             clock=clock,
             limits=Limits(),
             solana_max_priority_fee_lamports=1_000_000,
+            evm_max_fee_gwei=500,
             transports=transports,
             identities={},
         ) as pool:
@@ -171,7 +198,14 @@ def localnet(pool) -> SolanaChain:
 @pytest.fixture
 async def funded(localnet, clock, signer) -> KeySigner:
     """A key with 10 SOL on the localnet."""
-    await localnet.faucet(signer.address, 10 * SOL)
-    clock.pass_slots(1)
+    await give(localnet, clock, signer.address, 10 * SOL)
     assert await localnet.balance(signer.address) == 10 * SOL
     return signer
+
+
+@pytest.fixture
+async def bank(localnet, clock) -> Bank:
+    """Somebody else with 10 SOL, who makes tokens and hands them out."""
+    signer = KeySigner()
+    await give(localnet, clock, signer.address, 10 * SOL)
+    return Bank(localnet, clock, signer)

@@ -1,24 +1,13 @@
 """The list of assets: both token programs, sums per mint, order, and what cannot be read."""
 
-from base64 import b64encode
-
 import pytest
-from solders.hash import Hash
-from solders.instruction import AccountMeta, Instruction
-from solders.keypair import Keypair
-from solders.message import MessageV0
-from solders.pubkey import Pubkey
-from solders.system_program import CreateAccountParams, create_account
-from solders.transaction import VersionedTransaction
 
 from tests.chains.conftest import SOL, TO, Node, refuse
-from waiaas.chains.solana import answers
-from waiaas.chains.solana.assets import TOKEN, TOKEN_2022
+from tests.chains.tokens import NON_TRANSFERABLE, TRANSFER_FEE, TRANSFER_HOOK
+from waiaas.chains.solana.programs import TOKEN, TOKEN_2022
 from waiaas.errors import Transient
 
 MINTS = [letter * 43 for letter in "ABCD"]
-SYSTEM = Pubkey.default()
-ASSOCIATED = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 
 
 def held(mint: str, amount: str, decimals: int = 6) -> dict:
@@ -106,30 +95,14 @@ async def test_a_node_that_cannot_list_is_transient(make_chain):
 
 
 @pytest.mark.parametrize("program", [TOKEN, TOKEN_2022])
-async def test_a_real_token_is_listed(localnet, clock, funded, program):
-    token, owner, fresh = Pubkey.from_string(program), funded.key.pubkey(), Keypair()
-    holder, _ = Pubkey.find_program_address([bytes(owner), bytes(token), bytes(fresh.pubkey())], ASSOCIATED)
-    rent = await localnet.rpc.call("getMinimumBalanceForRentExemption", [82], answers.COUNT.decode)
-    create = CreateAccountParams(from_pubkey=owner, to_pubkey=fresh.pubkey(), lamports=rent, space=82, owner=token)
-    writable = [AccountMeta(key, is_signer=False, is_writable=True) for key in (fresh.pubkey(), holder)]
-    others = [AccountMeta(key, False, False) for key in (owner, fresh.pubkey(), SYSTEM, token)]
-    message = MessageV0.try_compile(
-        owner,
-        [
-            create_account(create),
-            Instruction(token, bytes([20, 6]) + bytes(owner) + bytes([0]), writable[:1]),
-            Instruction(ASSOCIATED, bytes([1]), [AccountMeta(owner, True, True), writable[1], *others]),
-            Instruction(
-                token, bytes([7]) + (5_000_000).to_bytes(8, "little"), [*writable, AccountMeta(owner, True, False)]
-            ),
-        ],
-        [],
-        Hash.from_string((await localnet.slot()).blockhash),
-    )
-    transaction = VersionedTransaction(message, [funded.key, fresh])
-    params = [b64encode(bytes(transaction)).decode(), {"encoding": "base64"}]
-    await localnet.rpc.call("sendTransaction", params, answers.SIGNATURE.decode)
-    clock.pass_slots(1)
+async def test_a_real_token_is_listed(localnet, funded, bank, program):
+    token = await bank.token(funded.address, 5_000_000, program)
     [native, held] = await localnet.assets(funded.address)
-    assert native.balance < 10 * SOL
-    assert (held.mint, held.balance, held.decimals, held.is_native) == (str(fresh.pubkey()), 5_000_000, 6, False)
+    assert native.balance == 10 * SOL
+    assert (held.mint, held.balance, held.decimals, held.is_native) == (token.address, 5_000_000, 6, False)
+
+
+@pytest.mark.parametrize("extension", [TRANSFER_FEE, NON_TRANSFERABLE, TRANSFER_HOOK], ids=lambda one: str(one.kind))
+async def test_a_token_that_is_never_sent_is_listed_all_the_same(localnet, funded, bank, extension):
+    token = await bank.token(funded.address, 7, TOKEN_2022, extension)
+    assert [asset.mint for asset in await localnet.assets(funded.address)] == ["native", token.address]

@@ -50,8 +50,8 @@ async def drip(request):
 BROKEN = {
     "html with 200": lambda request: httpx.Response(200, text="<html>Welcome</html>"),
     "an empty body": lambda request: httpx.Response(200),
-    "more than the cap": lambda request: httpx.Response(200, content=chunked(b'{"x":"' + b"a" * CAP, b'"}')),
-    "a gzip bomb": lambda request: zipped(gzip.compress(b"0" * (100 * CAP))),
+    "more than the cap": lambda request: httpx.Response(200, content=chunked(reply(request), b" " * CAP)),
+    "a gzip bomb": lambda request: zipped(gzip.compress(reply(request) + b" " * (100 * CAP))),
     "half a gzip stream": lambda request: zipped(gzip.compress(reply(request))[:-12]),
     "gzip that is none": lambda request: zipped(b"plain"),
     "an encoding nobody asked for": lambda request: zipped(reply(request), "br"),

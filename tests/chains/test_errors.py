@@ -21,7 +21,7 @@ AT = {"slot": 5}
 def rich_node(**answers) -> Node:
     """A node on which a transfer can be prepared."""
     return Node(
-        getMultipleAccounts={"context": AT, "value": [account(10**10), account(10**10)]},
+        getMultipleAccounts=holding(account(10**10), account(10**10)),
         getRecentPrioritizationFees=[],
         getMinimumBalanceForRentExemption=890_880,
         simulateTransaction={"context": AT, "value": {"err": None, "logs": [], "unitsConsumed": 450}},
@@ -29,8 +29,14 @@ def rich_node(**answers) -> Node:
     )
 
 
+def holding(sender: dict, recipient: dict | None):
+    """An answer to getMultipleAccounts."""
+    held = {SENDER: sender, TO: recipient}
+    return lambda addresses, config: {"context": AT, "value": [held[address] for address in addresses]}
+
+
 def account(lamports: int) -> dict:
-    return {"lamports": lamports, "owner": "11111111111111111111111111111111"}
+    return {"lamports": lamports, "owner": "11111111111111111111111111111111", "data": ["", "base64"]}
 
 
 def simulated(err, units: int | None = 450) -> dict:
@@ -91,7 +97,7 @@ async def test_a_refused_broadcast_has_its_class(make_chain, code, data, error):
 async def test_a_refused_read_tells_nothing(make_chain, call):
     methods = ["getBalance", "getTokenAccountsByOwner", "getSignatureStatuses", "getTransaction", "getLatestBlockhash"]
     chain = make_chain(Node(**{method: refuse(-32602, "no such parameter") for method in methods}))
-    argument = {"balance": (TO,), "assets": (TO,), "statuses": ([TO],), "receipts": ([TO],), "slot": ()}[call]
+    argument = {"balance": (TO,), "assets": (TO,), "statuses": ([TO],), "receipts": ([TO],), "slot": (TO,)}[call]
     with pytest.raises(Transient):
         await getattr(chain, call)(*argument)
 
@@ -133,7 +139,7 @@ PRIORITY = 1080
 async def test_funds_are_judged_with_the_fee_that_will_be_paid(make_chain, held, recipient, amount, error):
     node = rich_node()
     node.answers["getRecentPrioritizationFees"] = fees(2_000_000)
-    node.answers["getMultipleAccounts"] = {"context": AT, "value": [account(held), recipient]}
+    node.answers["getMultipleAccounts"] = holding(account(held), recipient)
     chain = make_chain(node)
     if error is None:
         assert (await chain.prepare(pay(amount), SENDER)).max_fee == 5000 + PRIORITY

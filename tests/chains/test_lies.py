@@ -3,13 +3,13 @@
 import pytest
 
 from tests.chains.conftest import TO, Node, signature
-from waiaas.chains.base import Attempt, Slot
+from waiaas.chains.base import Attempt, Blockhash
 from waiaas.errors import Transient
 
 OURS = signature(1)
 THEIRS = signature(2)
 LAST = 1000
-ATTEMPT = Attempt(OURS, TO, Slot("blockhash", LAST, 900))
+ATTEMPT = Attempt(OURS, TO, Blockhash("blockhash", LAST, 900))
 
 
 def node(height=LAST + 1, slot=2000, context=2000, status=None, first=0, **answers) -> Node:
@@ -168,7 +168,7 @@ async def test_an_absurd_balance_is_no_balance(make_chain, value):
 async def test_a_blockhash_that_is_none_is_no_slot(make_chain, blockhash):
     value = {"blockhash": blockhash, "lastValidBlockHeight": 5}
     with pytest.raises(Transient):
-        await make_chain(Node(getLatestBlockhash={"context": {"slot": 1}, "value": value})).slot()
+        await make_chain(Node(getLatestBlockhash={"context": {"slot": 1}, "value": value})).slot(TO)
 
 
 # --- sending -----------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ async def make_pool(clock):
 
     def make(node: Node, identities=None) -> Pool:
         pool = Pool(
-            {Network.LOCALNET: ["embedded"], Network.DEVNET: [], Network.ETHEREUM_LOCALNET: ["embedded"]},
+            {Network.LOCALNET: ["embedded"], Network.DEVNET: []},
             clock=clock,
             limits=Limits(),
             solana_max_priority_fee_lamports=1_000_000,
+            evm_max_fee_gwei=500,
             transports={Network.LOCALNET: httpx.MockTransport(node)},
             identities=identities or {},
         )
@@ -37,7 +38,7 @@ def node() -> Node:
     return Node(getGenesisHash="genesis", getBalance={"context": {"slot": 1}, "value": 7})
 
 
-def test_only_networks_with_an_endpoint_and_an_adapter_are_there(make_pool, node):
+def test_only_networks_with_an_endpoint_are_there(make_pool, node):
     pool = make_pool(node)
     assert pool.networks() == (Network.LOCALNET,)
     for network in (Network.DEVNET, Network.MAINNET, Network.ETHEREUM_LOCALNET):

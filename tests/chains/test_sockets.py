@@ -52,6 +52,7 @@ async def chain_at(clock, *urls: str, **limits):
         clock=clock,
         limits=Limits(**limits),
         solana_max_priority_fee_lamports=0,
+        evm_max_fee_gwei=0,
         transports={},
         identities={},
     )

@@ -2,13 +2,16 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
-from tests.chains.conftest import AGENT, SOL, TO, pay, signature
+from tests.chains.conftest import AGENT, SOL, TO, give, make, pay, signature
 from waiaas.chains.base import Attempt
-from waiaas.chains.solana import build
+from waiaas.chains.solana import adapter, build
+from waiaas.chains.solana.programs import MEMO
+from waiaas.chains.solana.steps import Memo, Move
 from waiaas.errors import (
     ChainNotSupported,
     InsufficientBalance,
@@ -22,18 +25,13 @@ from waiaas.errors import (
 RENT = 890_880
 
 
-async def make(chain, signer, request):
-    """Signed bytes for a request, on a fresh slot."""
-    return chain.sign(await chain.prepare(request, signer.address), await chain.slot(), signer, AGENT)
-
-
 def attempt(signer, signed) -> Attempt:
     return Attempt(signed.hash, signer.address, signed.slot)
 
 
 async def test_a_transfer_with_memo_lands_and_costs_what_was_prepared(localnet, clock, funded):
     prepared = await localnet.prepare(pay(memo="thanks"), funded.address)
-    signed = localnet.sign(prepared, await localnet.slot(), funded, AGENT)
+    signed = localnet.sign(prepared, await localnet.slot(funded.address), funded, AGENT)
     assert await localnet.broadcast(signed.raw, signed.hash) == "embedded"
     clock.pass_slots(1)
     sighting = (await localnet.statuses([signed.hash]))[signed.hash]
@@ -56,7 +54,7 @@ async def test_the_same_bytes_sent_twice_land_once(localnet, clock, funded):
 
 
 async def test_equal_transfers_on_one_blockhash_both_land(localnet, clock, funded):
-    slot = await localnet.slot()
+    slot = await localnet.slot(funded.address)
     prepared = await localnet.prepare(pay(), funded.address)
     signed = [localnet.sign(prepared, slot, funded, AGENT) for _ in range(2)]
     assert len({one.hash for one in signed}) == 2
@@ -68,12 +66,12 @@ async def test_equal_transfers_on_one_blockhash_both_land(localnet, clock, funde
 
 async def test_more_equal_transfers_than_the_units_leave_room_for_wait_for_the_next_blockhash(localnet, clock, funded):
     prepared = await localnet.prepare(pay(), funded.address)
-    slot = await localnet.slot()
+    slot = await localnet.slot(funded.address)
     with pytest.raises(Stale):
         for _ in range(prepared.units):
             assert localnet.sign(prepared, slot, funded, AGENT).max_fee <= prepared.max_fee
     clock.pass_slots(3)
-    assert localnet.sign(prepared, await localnet.slot(), funded, AGENT)
+    assert localnet.sign(prepared, await localnet.slot(funded.address), funded, AGENT)
 
 
 async def test_the_unit_limit_is_a_fifth_above_what_the_simulation_used(localnet, funded):
@@ -88,7 +86,7 @@ async def test_a_message_has_the_order_of_limit_price_transfer_memo(localnet, fu
     message = VersionedTransaction.from_bytes(signed.raw).message
     programs = [str(message.account_keys[one.program_id_index]) for one in message.instructions]
     budget = "ComputeBudget111111111111111111111111111111"
-    assert programs == [budget, budget, "11111111111111111111111111111111", str(build.MEMO)]
+    assert programs == [budget, budget, "11111111111111111111111111111111", MEMO]
     assert message.header.num_required_signatures == 1
 
 
@@ -187,12 +185,12 @@ async def test_landed_bytes_are_never_dead(localnet, clock, funded):
     assert await localnet.deaths([attempt(funded, signed)]) == {}
 
 
-async def test_a_slot_is_shared_for_a_second(localnet, clock, pool):
-    first = await localnet.slot()
+async def test_a_slot_is_shared_for_a_second(localnet, clock, funded):
+    first = await localnet.slot(funded.address)
     clock.seconds += 0.9
-    assert await localnet.slot() is first
+    assert await localnet.slot(funded.address) is first
     clock.seconds += 0.1
-    assert (await localnet.slot()).blockhash != first.blockhash
+    assert (await localnet.slot(funded.address)).blockhash != first.blockhash
 
 
 async def test_prepares_of_one_turn_share_one_exchange(localnet, funded):
@@ -243,27 +241,29 @@ class OtherKey:
 async def test_bytes_signed_by_another_key_are_thrown_away(localnet, funded):
     prepared = await localnet.prepare(pay(), funded.address)
     with pytest.raises(SignedBytesMismatch):
-        localnet.sign(prepared, await localnet.slot(), OtherKey(), AGENT)
+        localnet.sign(prepared, await localnet.slot(funded.address), OtherKey(), AGENT)
 
 
-@pytest.mark.parametrize("field", ["to", "amount", "memo", "units", "unit_price", "blockhash"])
+def other_message(field: str, message, sender: str):
+    """The same message but for one thing."""
+    changes = {
+        "to": {"steps": (Move(sender, SOL),)},
+        "amount": {"steps": (Move(TO, 2 * SOL),)},
+        "memo": {"steps": (*message.steps, Memo("other"))},
+        "nothing": {"steps": ()},
+        "writable": {"writable": message.writable - {TO}},
+        "units": {"units": 9},
+        "unit_price": {"unit_price": 9},
+        "blockhash": {"blockhash": TO},
+    }
+    return msgspec.structs.replace(message, **changes[field])
+
+
+@pytest.mark.parametrize("field", ["to", "amount", "memo", "nothing", "writable", "units", "unit_price", "blockhash"])
 async def test_bytes_that_say_anything_else_are_thrown_away(localnet, funded, monkeypatch, field):
-    other = {
-        "to": funded.address,
-        "amount": 2 * SOL,
-        "memo": "other",
-        "units": 9,
-        "unit_price": 9,
-        "blockhash": TO,
-    }[field]
-    compile_message = build.message
-    prepared, slot = await localnet.prepare(pay(), funded.address), await localnet.slot()
-
-    def tamper(payment):
-        fields = {name: getattr(payment, name) for name in payment.__struct_fields__} | {field: other}
-        return compile_message(build.Payment(**fields))
-
-    monkeypatch.setattr(build, "message", tamper)
+    compiled = build.compiled
+    prepared, slot = await localnet.prepare(pay(), funded.address), await localnet.slot(funded.address)
+    monkeypatch.setattr(build, "compiled", lambda message: compiled(other_message(field, message, funded.address)))
     with pytest.raises(SignedBytesMismatch):
         localnet.sign(prepared, slot, funded, AGENT)
 
@@ -271,11 +271,15 @@ async def test_bytes_that_say_anything_else_are_thrown_away(localnet, funded, mo
 # --- the faucet --------------------------------------------------------------------------------
 
 
-async def test_the_faucet_gives_on_localnet(localnet, clock):
-    gift = await localnet.faucet(TO, 3 * SOL)
-    clock.pass_slots(1)
-    assert (await localnet.statuses([gift]))[gift].ok
+async def test_the_faucet_waits_until_the_chain_shows_its_gift(localnet, clock):
+    await give(localnet, clock, TO, 3 * SOL)
     assert await localnet.balance(TO) == 3 * SOL
+
+
+async def test_a_gift_that_the_chain_does_not_show_is_transient(localnet, monkeypatch):
+    monkeypatch.setattr(adapter, "GIFT_SECONDS", 0.0)
+    with pytest.raises(Transient):
+        await localnet.faucet(TO, SOL)
 
 
 async def test_the_faucet_gives_nowhere_else(make_chain):
@@ -286,3 +290,15 @@ async def test_the_faucet_gives_nowhere_else(make_chain):
 async def test_a_network_without_endpoints_is_transient(make_chain):
     with pytest.raises(Transient):
         await make_chain().balance(TO)
+
+
+# --- what Solana lacks -------------------------------------------------------------------------
+
+
+async def test_nothing_signed_can_be_replaced(make_chain):
+    chain = make_chain()
+    assert chain.stuck_seconds is None
+    with pytest.raises(ChainNotSupported):
+        await chain.replacement(b"", pay(), TO, cancel=True, fees=None)
+    with pytest.raises(ChainNotSupported):
+        await chain.underpriced(b"")

@@ -14,16 +14,19 @@ from waiaas.domain.chain import Network
 HERE = Path("config.toml")
 
 
-def test_what_init_writes_changes_only_the_default_network(tmp_path: Path):
+def test_what_init_writes_changes_only_the_default_networks(tmp_path: Path):
     (tmp_path / "config.toml").write_text(render_default())
     loaded = load(tmp_path / "config.toml", {})
-    assert loaded.sources == {"rpc.solana_default_network": "file"}
+    assert loaded.sources == {"rpc.solana_default_network": "file", "rpc.evm_default_network": "file"}
     assert loaded.config.rpc.solana_default_network == Network.LOCALNET
+    assert loaded.config.rpc.evm_default_network == Network.ETHEREUM_LOCALNET
 
 
 def test_what_init_writes_names_every_key_at_its_default(tmp_path: Path):
     uncommented = re.sub(r"^#(?=[a-z])", "", render_default(), flags=re.MULTILINE)
-    (tmp_path / "config.toml").write_text(uncommented.replace('network = "localnet"', 'network = "devnet"'))
+    for first, default in (("localnet", "devnet"), ("ethereum-localnet", "ethereum-sepolia")):
+        uncommented = uncommented.replace(f'network = "{first}"', f'network = "{default}"')
+    (tmp_path / "config.toml").write_text(uncommented)
     loaded = load(tmp_path / "config.toml", {})
     assert loaded.config == Config()
     assert set(loaded.sources) == set(KEYS)

@@ -254,8 +254,8 @@ def test_endpoints_are_one_url_a_list_or_nothing(read: Load):
     assert config.config.endpoints(Network.LOCALNET) == ("embedded",)
 
 
-def test_a_network_without_a_key_has_no_endpoints():
-    assert Config().endpoints(Network.BASE_MAINNET) == ()
+def test_every_network_has_a_key():
+    assert [network for network in Network if not Config().endpoints(network)] == []
 
 
 def test_listening_beyond_this_machine_is_told_of(read: Load):

@@ -5,13 +5,13 @@ reaches its node only through `chains/rpc.py`. Amounts are base-unit ints. Error
 (cannot succeed as asked), Transient (unknown, again later) or Stale (fetch the slot anew).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from waiaas.domain.chain import Network
-from waiaas.domain.request import Request
+from waiaas.domain.request import Effect, Request
 
 
 class Signer(Protocol):
@@ -33,28 +33,48 @@ class Asset(msgspec.Struct, frozen=True):
     is_native: bool
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """A request that the chain has simulated: what it will cost and how it will be built."""
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that the chain has simulated: what it will cost. Each adapter adds how it will be built."""
 
     request: Request
     sender: str
-    #: expected fee, and the upper bound of what the signed bytes can cost
+    #: expected fee, and the upper bound of what the signed bytes can cost, rent included
     fee: int
     max_fee: int
     #: rent the sender pays for accounts the request creates
-    rent: int
-    #: Solana: the compute unit limit and the price per unit in micro-lamports
-    units: int
-    unit_price: int
+    rent: int = 0
+    #: what the simulation saw leave beyond the declared effects; judged and booked before anything is signed
+    undeclared: tuple[Effect, ...] = ()
+    #: EVM: an allowance that is not 0 must be set to 0 before this approval
+    needs_reset: bool = False
+    #: what a person should know: the previous delegate or allowance, for instance
+    notes: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
 
 
-class Slot(msgspec.Struct, frozen=True):
-    """What makes signed bytes valid once and not for ever: a blockhash with its last height (Solana)."""
+class Blockhash(msgspec.Struct, frozen=True):
+    """Solana: signed bytes can land until the block height passes `last_valid_block_height`."""
 
     blockhash: str
     last_valid_block_height: int
     context_slot: int
+
+
+class Nonce(msgspec.Struct, frozen=True):
+    """EVM: signed bytes can land until another transaction of the sender takes this number."""
+
+    number: int
+
+
+#: what makes signed bytes valid once and not for ever
+Slot = Blockhash | Nonce
+
+
+class Fees(msgspec.Struct, frozen=True):
+    """EVM (EIP-1559): the most paid per gas, and what of it may go to the block's proposer, in wei."""
+
+    max_fee_per_gas: int
+    max_priority_fee_per_gas: int
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -88,6 +108,8 @@ class Sighting(msgspec.Struct, frozen=True):
     error: str | None = None
     #: blocks on top, its own included; None once finalized and no longer counted
     confirmations: int | None = None
+    #: EVM: the hash of that block, which must stay the same until it is final
+    block_hash: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -96,7 +118,8 @@ class Receipt(msgspec.Struct, frozen=True):
     hash: str
     block: int
     fee: int
-    outflow: int
+    #: None on EVM: what the effects declare is what leaves
+    outflow: int | None
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -113,6 +136,8 @@ class Chain(Protocol):
     #: seconds between polls, and between sendings of bytes that nobody has seen yet
     poll_seconds: float
     rebroadcast_seconds: float
+    #: seconds without a sighting after which bytes are replaced by dearer ones; None: never (Solana)
+    stuck_seconds: float | None
 
     def address(self, text: str) -> str:
         """The canonical spelling of an address; ValueError if it is none. No I/O."""
@@ -126,20 +151,33 @@ class Chain(Protocol):
         """Native units at the address; never cached."""
         ...
 
-    async def assets(self, address: str) -> list[Asset]:
-        """Native first, then tokens with a balance, largest first, ties by symbol."""
+    async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
+        """Native first, then tokens with a balance, largest first, ties by symbol; EVM: of those named in `tokens`."""
         ...
 
     async def prepare(self, request: Request, sender: str) -> Prepared:
         """Read accounts and prices and simulate exactly this request; Permanent if it would fail."""
         ...
 
-    async def slot(self) -> Slot:
-        """A fresh slot, fetched last, immediately before signing."""
+    async def slot(self, sender: str) -> Slot:
+        """A fresh slot, fetched last, right before signing; EVM: the next nonce as the chain counts landed ones."""
+        ...
+
+    async def replacement(
+        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+    ) -> Prepared:
+        """Dearer bytes for the same nonce: the same call, or (`cancel`) 0 to oneself. ChainNotSupported on Solana.
+
+        `fees` None: at least 9/8 of the old ones and the present price. Permanent if `fees` are below 9/8 of the old.
+        """
         ...
 
     def sign(self, prepared: Prepared, slot: Slot, signer: Signer, agent_id: str) -> Signed:
         """Build, sign, then decode the bytes again; SignedBytesMismatch if they say anything else."""
+        ...
+
+    async def underpriced(self, raw: bytes) -> bool:
+        """EVM: whether signed bytes pay less than the network now asks. Never asked of Solana."""
         ...
 
     async def broadcast(self, raw: bytes, hash: str) -> str:
@@ -158,6 +196,6 @@ class Chain(Protocol):
         """Proof for those that can never land any more; absent means only that it is not proven."""
         ...
 
-    async def faucet(self, address: str, amount: int) -> str:
-        """Give units away on a localnet, the hash of the gift; ChainNotSupported anywhere else."""
+    async def faucet(self, address: str, amount: int) -> None:
+        """Give units away on a localnet, until the chain shows it; ChainNotSupported anywhere else, Transient."""
         ...

@@ -86,8 +86,58 @@ class Rpc(msgspec.Struct, frozen=True):
     ] = ("embedded",)
     solana_default_network: Annotated[
         Literal["mainnet", "devnet", "testnet", "localnet"],
-        Meta(description="network of an agent that is created without one"),
+        Meta(description="network of a Solana agent that is created without one"),
     ] = "devnet"
+    evm_ethereum_mainnet: Annotated[tuple[Url, ...], Meta(max_length=8, description="endpoints of Ethereum")] = (
+        "https://eth.drpc.org",
+    )
+    evm_ethereum_sepolia: Annotated[
+        tuple[Url, ...], Meta(max_length=8, description="endpoints of Ethereum's testnet Sepolia")
+    ] = ("https://sepolia.drpc.org",)
+    evm_polygon_mainnet: Annotated[tuple[Url, ...], Meta(max_length=8, description="endpoints of Polygon")] = (
+        "https://polygon.drpc.org",
+    )
+    evm_polygon_amoy: Annotated[
+        tuple[Url, ...], Meta(max_length=8, description="endpoints of Polygon's testnet Amoy")
+    ] = ("https://polygon-amoy.drpc.org",)
+    evm_arbitrum_mainnet: Annotated[tuple[Url, ...], Meta(max_length=8, description="endpoints of Arbitrum One")] = (
+        "https://arbitrum.drpc.org",
+    )
+    evm_arbitrum_sepolia: Annotated[
+        tuple[Url, ...], Meta(max_length=8, description="endpoints of Arbitrum's testnet on Sepolia")
+    ] = ("https://arbitrum-sepolia.drpc.org",)
+    evm_optimism_mainnet: Annotated[tuple[Url, ...], Meta(max_length=8, description="endpoints of OP Mainnet")] = (
+        "https://optimism.drpc.org",
+    )
+    evm_optimism_sepolia: Annotated[
+        tuple[Url, ...], Meta(max_length=8, description="endpoints of OP's testnet on Sepolia")
+    ] = ("https://optimism-sepolia.drpc.org",)
+    evm_base_mainnet: Annotated[tuple[Url, ...], Meta(max_length=8, description="endpoints of Base")] = (
+        "https://base.drpc.org",
+    )
+    evm_base_sepolia: Annotated[
+        tuple[Url, ...], Meta(max_length=8, description="endpoints of Base's testnet on Sepolia")
+    ] = ("https://base-sepolia.drpc.org",)
+    evm_ethereum_localnet: Annotated[
+        tuple[UrlOrEmbedded, ...],
+        Meta(max_length=8, description='the local EVM network: "embedded", or the URL of a node on this machine'),
+    ] = ("embedded",)
+    evm_default_network: Annotated[
+        Literal[
+            "ethereum-mainnet",
+            "ethereum-sepolia",
+            "polygon-mainnet",
+            "polygon-amoy",
+            "arbitrum-mainnet",
+            "arbitrum-sepolia",
+            "optimism-mainnet",
+            "optimism-sepolia",
+            "base-mainnet",
+            "base-sepolia",
+            "ethereum-localnet",
+        ],
+        Meta(description="network of an EVM agent that is created without one"),
+    ] = "ethereum-sepolia"
     request_timeout_seconds: Annotated[int, Meta(ge=1, le=60, description="seconds that a node may take to answer")] = (
         10
     )
@@ -103,6 +153,9 @@ class Rpc(msgspec.Struct, frozen=True):
     solana_max_priority_fee_lamports: Annotated[
         int, Meta(ge=0, le=10**9, description="most lamports a transaction may pay to be taken first")
     ] = 1000000
+    evm_max_fee_gwei: Annotated[
+        int, Meta(ge=1, le=100000, description="most gwei per gas that is signed; while gas costs more, payments wait")
+    ] = 1000
 
 
 class Security(msgspec.Struct, frozen=True):
@@ -120,6 +173,10 @@ class Security(msgspec.Struct, frozen=True):
     max_sessions_per_agent: Annotated[int, Meta(ge=1, le=50, description="live sessions an agent may have")] = 5
     max_pending_tx: Annotated[int, Meta(ge=1, le=1000, description="queued transactions an agent may have")] = 10
     max_open_nonces: Annotated[int, Meta(ge=100, le=10000, description="unused nonces kept, oldest go first")] = 1000
+    duplicate_window_seconds: Annotated[
+        int,
+        Meta(ge=0, le=3600, description="seconds in which the same request without a key of its own is one; 0 is off"),
+    ] = 10
     unsigned_timeout_seconds: Annotated[
         int, Meta(ge=60, le=86400, description="seconds after which an accepted transaction not yet signed expires")
     ] = 900

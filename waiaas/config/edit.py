@@ -13,15 +13,12 @@ HEAD = """\
 # Settings are taken up at the next start. 'waiaas config check' tells whether the file can be used.
 """
 
-FIRST_NETWORK = """\
-# network of an agent that is created without one (mainnet, devnet, testnet, localnet)
-# localnet is a chain inside the daemon that needs no internet and holds no real money; choose another for real use
-solana_default_network = "localnet"
-"""
+#: a chain inside the daemon needs no internet and holds no real money
+FIRST_NETWORKS = {"rpc.solana_default_network": "localnet", "rpc.evm_default_network": "ethereum-localnet"}
 
 
 def render_default() -> str:
-    """What `init` writes: every key commented out at its default, but for the network a first run works on."""
+    """What `init` writes: every key commented out at its default, but for the networks a first run works on."""
     sections = [HEAD]
     for section, defaults in zip(Config.__struct_fields__, Config.__struct_defaults__, strict=True):
         keys = [render_key(key) for key in KEYS.values() if key.section == section]
@@ -30,10 +27,10 @@ def render_default() -> str:
 
 
 def render_key(key: Key) -> str:
-    """A line of explanation, and the key commented out at its default."""
-    if key.dotted == "rpc.solana_default_network":
-        return FIRST_NETWORK
+    """A line of explanation, and the key: commented out at its default, or set to what a first run works on."""
     limits = f" ({bounds(key)})" if bounds(key) else ""
+    if first := FIRST_NETWORKS.get(key.dotted):
+        return f"# {key.about}{limits}; choose another than {first} for real use\n{key.name} = {to_toml(first)}\n"
     return f"# {key.about}{limits}\n#{key.name} = {to_toml(plain(key, key.default))}\n"
 
 

@@ -1,23 +1,38 @@
 """A Solana network behind the Chain protocol."""
 
+import asyncio
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from waiaas.chains.base import Asset, Attempt, Prepared, Proof, Receipt, Sighting, Signed, Signer, Slot
+from waiaas.chains.base import (
+    Asset,
+    Attempt,
+    Blockhash,
+    Fees,
+    Prepared,
+    Proof,
+    Receipt,
+    Sighting,
+    Signed,
+    Signer,
+    Slot,
+)
 from waiaas.chains.kept import Kept
 from waiaas.chains.rpc import Dialect, Rpc
-from waiaas.chains.solana import answers, build, refusals, watch
+from waiaas.chains.solana import answers, build, plan, refusals, watch
 from waiaas.chains.solana.assets import list_assets
 from waiaas.chains.solana.deaths import prove
-from waiaas.chains.solana.prepare import Preparer
+from waiaas.chains.solana.plan import Plan
+from waiaas.chains.solana.prepare import Preparer, SolanaPrepared
+from waiaas.chains.solana.read import read
 from waiaas.clock import Clock
 from waiaas.domain.chain import LOCALNETS, Network
 from waiaas.domain.request import Request
-from waiaas.errors import ChainNotSupported, SignedBytesMismatch, Stale
+from waiaas.errors import ChainNotSupported, SignedBytesMismatch, Stale, Transient
 
 DIALECT = Dialect(identity_method="getGenesisHash", head_method="getSlot", max_lag=50)
 #: the genesis hashes that a public network's nodes must answer (https://docs.anza.xyz/clusters/available)
@@ -34,6 +49,9 @@ SLOT_SECONDS = 1.0
 BLOCKHASHES = 8
 #: hashes remembered as sent once already
 SENT = 4096
+#: rent of an associated account of Token-2022, the larger of the two (170 bytes and 128 of its own, at 6960 lamports)
+HOLDER_RENT = 2_074_080
+GIFT_SECONDS = 10.0
 
 
 class SolanaChain:
@@ -44,10 +62,11 @@ class SolanaChain:
         self.rpc = rpc
         self.poll_seconds = 0.2 if network in LOCALNETS else 1.0
         self.rebroadcast_seconds = 2.0
+        self.stuck_seconds: float | None = None
         self._max_priority_fee = max_priority_fee_lamports
         self._preparer = Preparer(rpc, clock, max_priority_fee_lamports)
-        self._slots: Kept[Slot] = Kept(clock, SLOT_SECONDS)
-        self._signed: dict[str, dict[tuple[str, Request], set[int]]] = {}
+        self._slots: Kept[Blockhash] = Kept(clock, SLOT_SECONDS)
+        self._signed: dict[str, dict[Plan, set[int]]] = {}
         self._sent: dict[str, None] = {}
 
     def address(self, text: str) -> str:
@@ -58,44 +77,58 @@ class SolanaChain:
             raise ValueError("must be a Solana address: base58 of 32 bytes") from error
 
     def fee_bound(self, request: Request) -> int:
-        """One signature and the whole priority cap; a native transfer pays no rent."""
-        return build.LAMPORTS_PER_SIGNATURE + self._max_priority_fee
+        """Every signature, the whole priority cap, and rent for each token account it may have to open."""
+        signed = build.LAMPORTS_PER_SIGNATURE * plan.signatures(request)
+        return signed + self._max_priority_fee + HOLDER_RENT * plan.holders(request)
 
     async def balance(self, address: str) -> int:
         """Lamports at commitment confirmed."""
         with refusals.reading():
             return await self.rpc.call("getBalance", [address, CONFIRMED], answers.balance)
 
-    async def assets(self, address: str) -> list[Asset]:
+    async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """SOL, and the tokens of both token programs."""
         with refusals.reading():
             return await list_assets(self.rpc, address)
 
-    async def prepare(self, request: Request, sender: str) -> Prepared:
+    async def prepare(self, request: Request, sender: str) -> SolanaPrepared:
         """As `solana/prepare.py` reads, simulates and judges it."""
         return await self._preparer.prepare(request, sender)
 
-    async def slot(self) -> Slot:
-        """The latest confirmed blockhash, at most a second old."""
+    async def slot(self, sender: str) -> Blockhash:
+        """The latest confirmed blockhash, at most a second old; the same for every sender."""
         with refusals.reading():
             return await self._slots.get("", lambda: self.rpc.call("getLatestBlockhash", [CONFIRMED], answers.slot))
+
+    async def replacement(
+        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+    ) -> Prepared:
+        """Solana has no way to take signed bytes back."""
+        raise ChainNotSupported("On Solana nothing that was signed can be replaced: it lands, or it expires.")
 
     def sign(self, prepared: Prepared, slot: Slot, signer: Signer, agent_id: str) -> Signed:
         """Sign a v0 message; equal requests on one blockhash get different unit limits, so that both can land.
 
         Stale if that blockhash has too many of them; the fee is never above the prepared one.
         """
+        assert isinstance(prepared, SolanaPrepared)
+        assert isinstance(slot, Blockhash)
         units = self._distinct_units(prepared, slot.blockhash)
-        wanted = build.payment(prepared.request, prepared.sender, units, prepared.unit_price, slot.blockhash)
-        message = build.message(wanted)
+        wanted = prepared.plan.message(units, prepared.unit_price, slot.blockhash)
+        message = build.compiled(wanted)
         raw = build.wire(message, Signature.from_bytes(signer.sign(agent_id, to_bytes_versioned(message))))
         try:
-            said, signature = build.read(raw)
+            said, signature = read(raw, [type(step) for step in wanted.steps])
         except (ValueError, IndexError) as error:
             raise SignedBytesMismatch() from error
         if said != wanted:
             raise SignedBytesMismatch()
-        return Signed(raw, signature, build.fee(units, prepared.unit_price), slot)
+        max_fee = build.fee(units, prepared.unit_price, prepared.signatures) + prepared.rent
+        return Signed(raw, signature, max_fee, slot)
+
+    async def underpriced(self, raw: bytes) -> bool:
+        """Solana's bytes are never replaced by dearer ones."""
+        raise ChainNotSupported("On Solana nothing that was signed can be replaced: it lands, or it expires.")
 
     async def broadcast(self, raw: bytes, hash: str) -> str:
         """To the preferred endpoint the first time, to every one from then on."""
@@ -126,14 +159,25 @@ class SolanaChain:
         with refusals.reading():
             return await prove(self.rpc, attempts)
 
-    async def faucet(self, address: str, amount: int) -> str:
-        """requestAirdrop, on localnet."""
+    async def faucet(self, address: str, amount: int) -> None:
+        """requestAirdrop, on localnet; Transient if the chain does not show it in ten seconds."""
         if self.network not in LOCALNETS:
             raise ChainNotSupported(f"{self.network} gives nothing away.")
         with refusals.reading():
-            return await self.rpc.call("requestAirdrop", [address, amount], answers.SIGNATURE.decode)
+            gift = await self.rpc.call("requestAirdrop", [address, amount], answers.SIGNATURE.decode)
+        try:
+            async with asyncio.timeout(GIFT_SECONDS):
+                await self._shown(gift)
+        except TimeoutError as error:
+            raise Transient("The gift was sent, but the chain does not show it yet.") from error
 
-    def _distinct_units(self, prepared: Prepared, blockhash: str) -> int:
+    async def _shown(self, hash: str) -> None:
+        while True:
+            if hash in await self.statuses([hash]):
+                return
+            await asyncio.sleep(self.poll_seconds)
+
+    def _distinct_units(self, prepared: SolanaPrepared, blockhash: str) -> int:
         """The unit limit, or the next lower one that no equal message on this blockhash has.
 
         Equal bytes would be one transaction on chain, not two. What the simulation used plus a tenth stays.
@@ -141,7 +185,7 @@ class SolanaChain:
         signed = self._signed.setdefault(blockhash, {})
         while len(self._signed) > BLOCKHASHES:
             del self._signed[next(iter(self._signed))]
-        taken = signed.setdefault((prepared.sender, prepared.request), set())
+        taken = signed.setdefault(prepared.plan, set())
         lowest = -(-prepared.units * 11 // 12)
         for units in range(prepared.units, lowest - 1, -1):
             if units not in taken:

@@ -1,12 +1,13 @@
 """What a Solana node answers, typed; anything else is unreadable (https://solana.com/docs/rpc/http)."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Generic, TypeVar
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from solders.hash import Hash, ParseHashError
 
-from waiaas.chains.base import Slot
+from waiaas.chains.base import Blockhash
 from waiaas.domain.chain import Chain
 from waiaas.domain.money import LARGEST
 from waiaas.errors import Lie
@@ -32,10 +33,20 @@ class Contextual(Answer, Generic[T], frozen=True):
     value: T
 
 
-class Account(Answer, frozen=True):
-    """An account, without its data."""
+class EncodedAccount(Answer, frozen=True):
+    """An account, its data in base64."""
 
     lamports: Count
+    owner: str
+    data: tuple[str, Literal["base64"]]
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account: lamports, the program that owns it, and as much of its data as was asked for."""
+
+    lamports: int
+    owner: str
+    data: bytes
 
 
 class LatestBlockhash(Answer, frozen=True):
@@ -52,11 +63,12 @@ class PrioritizationFee(Answer, frozen=True):
 
 
 class Simulated(Answer, frozen=True):
-    """The outcome of a simulation."""
+    """The outcome of a simulation; `accounts` only if some were asked for, as it leaves them."""
 
     err: Any = None
     logs: list[str] | None = None
     units_consumed: Count | None = None
+    accounts: list[EncodedAccount | None] | None = None
 
 
 class Status(Answer, frozen=True):
@@ -98,8 +110,8 @@ class Landed(Answer, frozen=True):
 
 
 BALANCE = msgspec.json.Decoder(Contextual[Count])
-ACCOUNTS: msgspec.json.Decoder[Contextual[list[Account | None]]] = msgspec.json.Decoder(
-    Contextual[list[Account | None]]
+ACCOUNTS: msgspec.json.Decoder[Contextual[list[EncodedAccount | None]]] = msgspec.json.Decoder(
+    Contextual[list[EncodedAccount | None]]
 )
 BLOCKHASH = msgspec.json.Decoder(Contextual[LatestBlockhash])
 FEES = msgspec.json.Decoder(list[PrioritizationFee])
@@ -119,20 +131,46 @@ def balance(text: bytes) -> int:
     return lamports
 
 
-def accounts(text: bytes) -> tuple[Account | None, Account | None]:
-    """The two accounts asked for by getMultipleAccounts, None where there is none."""
-    first, second = ACCOUNTS.decode(text).value
-    return first, second
+def accounts(addresses: Sequence[str]) -> Callable[[bytes], dict[str, Account | None]]:
+    """Reads getMultipleAccounts into accounts by address, None where there is none; ValueError if some are missing."""
+
+    def read(text: bytes) -> dict[str, Account | None]:
+        return by_address(addresses, ACCOUNTS.decode(text).value)
+
+    return read
 
 
-def slot(text: bytes) -> Slot:
+def simulated(addresses: Sequence[str]) -> Callable[[bytes], tuple[Simulated, dict[str, Account | None]]]:
+    """Reads simulateTransaction, and the accounts asked for as it leaves them: none if it failed."""
+
+    def read(text: bytes) -> tuple[Simulated, dict[str, Account | None]]:
+        answer = SIMULATED.decode(text).value
+        if answer.err is not None or not addresses:
+            return answer, {}
+        return answer, by_address(addresses, answer.accounts or [])
+
+    return read
+
+
+def by_address(addresses: Sequence[str], found: Sequence[EncodedAccount | None]) -> dict[str, Account | None]:
+    """Accounts in the order they were asked for; ValueError if there are more or fewer."""
+    pairs = zip(addresses, found, strict=True)
+    return {address: None if account is None else decoded(account) for address, account in pairs}
+
+
+def decoded(account: EncodedAccount) -> Account:
+    """An account with its data as bytes; ValueError if they are not base64."""
+    return Account(account.lamports, account.owner, b64decode(account.data[0], validate=True))
+
+
+def slot(text: bytes) -> Blockhash:
     """The slot of getLatestBlockhash; ValueError if its hash is none."""
     answer = BLOCKHASH.decode(text)
     try:
         blockhash = str(Hash.from_string(answer.value.blockhash))
     except ParseHashError as error:
         raise ValueError("not a blockhash") from error
-    return Slot(blockhash, answer.value.last_valid_block_height, answer.context.slot)
+    return Blockhash(blockhash, answer.value.last_valid_block_height, answer.context.slot)
 
 
 def price(text: bytes) -> int:

@@ -10,13 +10,12 @@ from waiaas.chains.base import Asset
 from waiaas.chains.rpc import Rpc
 from waiaas.chains.solana import answers
 from waiaas.chains.solana.answers import Answer, Contextual
+from waiaas.chains.solana.programs import TOKEN, TOKEN_2022
 from waiaas.domain.chain import native_of
 from waiaas.domain.money import parse_amount
 
 log = structlog.get_logger(__name__)
 
-TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
-TOKEN_2022 = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"
 CONFIRMED = "confirmed"
 #: accounts that getMultipleAccounts takes at once
 ACCOUNTS = 100

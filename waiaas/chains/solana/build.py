@@ -1,119 +1,99 @@
-"""Solana messages: built from a request, and read back from signed bytes."""
+"""Signed bytes from what they are to say: steps become instructions, a message, a transaction."""
 
-import msgspec
-from solders.compute_budget import ID as COMPUTE_BUDGET
-from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
-from solders.instruction import CompiledInstruction, Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from solders.system_program import ID as SYSTEM
-from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from waiaas.domain.request import Transfer
+from waiaas.chains.solana.programs import COMPUTE_BUDGET, SYSTEM
+from waiaas.chains.solana.steps import Allow, Call, Memo, Message, Move, Open, Revoke, Send, Step, program_of
 from waiaas.errors import TransactionTooLarge
 
-MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 #: the smallest MTU of IPv6 less headers (solana-packet, PACKET_DATA_SIZE)
 LARGEST_TRANSACTION = 1232
+ADDRESS_SIZE = 32
 MAX_UNITS = 1_400_000
 LAMPORTS_PER_SIGNATURE = 5000
-#: places of the System program's instructions: behind the two of the compute budget
-TRANSFERS = frozenset({2})
-
-UNIT_LIMIT, UNIT_PRICE, SYSTEM_TRANSFER = b"\x02", b"\x03", b"\x02\x00\x00\x00"
+#: instructions in front of the request's own
+BUDGET = (COMPUTE_BUDGET, COMPUTE_BUDGET)
 
 
-class Payment(msgspec.Struct, frozen=True):
-    """Everything a signed native transfer says."""
-
-    sender: str
-    to: str
-    amount: int
-    memo: str | None
-    units: int
-    unit_price: int
-    blockhash: str
+def fee(units: int, unit_price: int, signatures: int = 1) -> int:
+    """Lamports: the signatures, and the unit limit at its price in micro-lamports, rounded up."""
+    return LAMPORTS_PER_SIGNATURE * signatures + -(-units * unit_price // 1_000_000)
 
 
-def payment(request: Transfer, sender: str, units: int, unit_price: int, blockhash: str) -> Payment:
-    """What bytes for this request must say."""
-    return Payment(sender, request.to, int(request.amount), request.memo, units, unit_price, blockhash)
-
-
-def fee(units: int, unit_price: int) -> int:
-    """Lamports: one signature, and the unit limit at its price in micro-lamports, rounded up."""
-    return LAMPORTS_PER_SIGNATURE + -(-units * unit_price // 1_000_000)
-
-
-def message(pay: Payment) -> MessageV0:
-    """The v0 message: unit limit, unit price, transfer, memo; no lookup tables, one signer."""
-    sender = Pubkey.from_string(pay.sender)
+def compiled(message: Message) -> MessageV0:
+    """The v0 message: unit limit, unit price, steps; no lookup tables, one signer."""
     instructions = [
-        set_compute_unit_limit(pay.units),
-        set_compute_unit_price(pay.unit_price),
-        transfer(TransferParams(from_pubkey=sender, to_pubkey=Pubkey.from_string(pay.to), lamports=pay.amount)),
+        Instruction(Pubkey.from_string(COMPUTE_BUDGET), b"\x02" + little(message.units, 4), []),
+        Instruction(Pubkey.from_string(COMPUTE_BUDGET), b"\x03" + little(message.unit_price, 8), []),
+        *(instruction(step, message) for step in message.steps),
     ]
-    if pay.memo is not None:
-        instructions.append(Instruction(MEMO, pay.memo.encode(), []))
-    return MessageV0.try_compile(sender, instructions, [], Hash.from_string(pay.blockhash))
+    named = {meta.pubkey for one in instructions for meta in one.accounts}
+    if len(named) * ADDRESS_SIZE > LARGEST_TRANSACTION:
+        raise TransactionTooLarge(f"The transaction names {len(named)} accounts, more than it has room for.")
+    sender = Pubkey.from_string(message.sender)
+    return MessageV0.try_compile(sender, instructions, [], Hash.from_string(message.blockhash))
 
 
-def wire(compiled: MessageV0, signature: Signature) -> bytes:
+def wire(message: MessageV0, signature: Signature) -> bytes:
     """The bytes as sent; TransactionTooLarge above 1232."""
-    raw = bytes(VersionedTransaction.populate(compiled, [signature]))
+    raw = bytes(VersionedTransaction.populate(message, [signature]))
     if len(raw) > LARGEST_TRANSACTION:
         raise TransactionTooLarge(f"The transaction has {len(raw)} bytes, {LARGEST_TRANSACTION} are allowed.")
     return raw
 
 
-def read(raw: bytes) -> tuple[Payment, str]:
-    """What signed bytes say, and their hash; ValueError if they say anything but one signed native transfer.
-
-    Shares nothing with `message` but the addresses of the programs.
-    """
-    transaction = VersionedTransaction.from_bytes(raw)
-    compiled = transaction.message
-    if bytes(transaction) != raw or not isinstance(compiled, MessageV0) or compiled.address_table_lookups:
-        raise ValueError("not a plain v0 transaction")
-    if transaction.verify_with_results() != [True]:
-        raise ValueError("not signed by its sender, and by nobody else")
-    limit, price, move, *rest = compiled.instructions
-    sender, to, amount = read_transfer(compiled, move)
-    if len(rest) > 1:
-        raise ValueError("more instructions than asked for")
-    said = Payment(
-        sender=sender,
-        to=to,
-        amount=amount,
-        memo=data(compiled, rest[0], MEMO, b"").decode() if rest else None,
-        units=number(data(compiled, limit, COMPUTE_BUDGET, UNIT_LIMIT), 4),
-        unit_price=number(data(compiled, price, COMPUTE_BUDGET, UNIT_PRICE), 8),
-        blockhash=str(compiled.recent_blockhash),
-    )
-    return said, str(transaction.signatures[0])
+def instruction(step: Step, message: Message) -> Instruction:
+    """One step; that an account signs or is written is the message's to say."""
+    metas = [
+        AccountMeta(Pubkey.from_string(key), is_signer=key == message.sender, is_writable=key in message.writable)
+        for key in accounts(step, message.sender)
+    ]
+    return Instruction(Pubkey.from_string(program_of(step)), data(step), metas)
 
 
-def read_transfer(compiled: MessageV0, instruction: CompiledInstruction) -> tuple[str, str, int]:
-    """Sender, recipient and lamports of a System transfer that the fee payer makes."""
-    amount = number(data(compiled, instruction, SYSTEM, SYSTEM_TRANSFER), 8)
-    source, target = instruction.accounts
-    if source != 0:
-        raise ValueError("the fee payer is not the sender")
-    return str(compiled.account_keys[source]), str(compiled.account_keys[target]), amount
+def accounts(step: Step, sender: str) -> tuple[str, ...]:
+    """The accounts of an instruction in the order its program wants them."""
+    match step:
+        case Move():
+            return (sender, step.to)
+        case Open():
+            return (sender, step.holder, step.owner, step.mint, SYSTEM, step.program)
+        case Send():
+            return (step.source, step.mint, step.target, sender)
+        case Allow():
+            return (step.source, step.mint, step.delegate, sender)
+        case Revoke():
+            return (step.source, sender)
+        case Memo():
+            return ()
+        case Call():
+            return step.accounts
 
 
-def data(compiled: MessageV0, instruction: CompiledInstruction, program: Pubkey, tag: bytes) -> bytes:
-    """An instruction's data behind its tag; ValueError if it is of another program or kind."""
-    if compiled.account_keys[instruction.program_id_index] != program or not instruction.data.startswith(tag):
-        raise ValueError(f"not the instruction of {program} it should be")
-    return bytes(instruction.data[len(tag) :])
+def data(step: Step) -> bytes:
+    """An instruction's data: its kind, then its numbers (System, SPL Token and Associated Token programs)."""
+    match step:
+        case Move():
+            return b"\x02\x00\x00\x00" + little(step.lamports, 8)
+        case Open():
+            return b"\x01"
+        case Send():
+            return b"\x0c" + little(step.amount, 8) + little(step.decimals, 1)
+        case Allow():
+            return b"\x0d" + little(step.amount, 8) + little(step.decimals, 1)
+        case Revoke():
+            return b"\x05"
+        case Memo():
+            return step.text.encode()
+        case Call():
+            return step.data
 
 
-def number(text: bytes, size: int) -> int:
-    """A little-endian unsigned number of exactly that many bytes."""
-    if len(text) != size:
-        raise ValueError("a number of another size")
-    return int.from_bytes(text, "little")
+def little(number: int, size: int) -> bytes:
+    """A little-endian unsigned number of that many bytes."""
+    return number.to_bytes(size, "little")

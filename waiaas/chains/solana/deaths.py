@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import structlog
 
-from waiaas.chains.base import Attempt, Proof
+from waiaas.chains.base import Attempt, Blockhash, Proof
 from waiaas.chains.rpc import Rpc, Witness
 from waiaas.chains.solana import answers
 from waiaas.chains.solana.watch import HISTORY, SIGNATURES
@@ -63,23 +63,29 @@ async def testify(witness: Witness, attempts: Sequence[Attempt]) -> Testimony:
         if seen.context.slot >= epoch.absolute_slot:
             unknown += [attempt for attempt, status in zip(chunk, seen.value, strict=True) if status is None]
     first = await witness.call("getFirstAvailableBlock", (), answers.COUNT.decode)
-    dead = frozenset(attempt.hash for attempt in unknown if first <= attempt.slot.context_slot)
+    dead = frozenset(attempt.hash for attempt in unknown if first <= life(attempt).context_slot)
     return Testimony(witness.name, epoch.block_height, epoch.absolute_slot, first, dead)
 
 
 def passed(attempts: Iterable[Attempt], height: int) -> list[Attempt]:
     """Those whose last valid block height is below a finalized one; at it they may still have landed."""
-    return [attempt for attempt in attempts if height > attempt.slot.last_valid_block_height]
+    return [attempt for attempt in attempts if height > life(attempt).last_valid_block_height]
+
+
+def life(attempt: Attempt) -> Blockhash:
+    """What limits the life of Solana's bytes."""
+    assert isinstance(attempt.slot, Blockhash)
+    return attempt.slot
 
 
 def proof(attempt: Attempt, testimonies: Sequence[Testimony]) -> Proof:
     """The weakest of what the endpoints said, and who they are."""
     evidence: dict[str, int | str] = {
-        "lastValidBlockHeight": attempt.slot.last_valid_block_height,
+        "lastValidBlockHeight": life(attempt).last_valid_block_height,
         "finalizedBlockHeight": min(one.height for one in testimonies),
         "finalizedSlot": min(one.slot for one in testimonies),
         "firstAvailableBlock": max(one.first_available for one in testimonies),
-        "slotAtSigning": attempt.slot.context_slot,
+        "slotAtSigning": life(attempt).context_slot,
         "endpoints": ", ".join(one.endpoint for one in testimonies),
     }
     return Proof(attempt.hash, evidence)

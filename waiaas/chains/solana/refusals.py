@@ -1,19 +1,22 @@
 """What a Solana node refuses, in the three classes the pipeline knows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from waiaas.chains.solana.programs import ASSOCIATED_TOKEN, SYSTEM, TOKEN, TOKEN_2022
 from waiaas.errors import (
     ChainError,
     ChainRejected,
     InsufficientBalance,
     InsufficientForFee,
+    InsufficientTokenBalance,
     NodeRefused,
     SimulationFailed,
     Stale,
+    TokenMismatch,
     Transient,
 )
 
@@ -39,8 +42,16 @@ CLASSES: dict[str, type[ChainError]] = {
     "WouldExceedAccountDataBlockLimit": Transient,
     "ProgramCacheHitMaxLimit": Transient,
 }
-#: SystemError::ResultWithNegativeLamports, as a custom error of the System program
-NEGATIVE_LAMPORTS = {"Custom": 1}
+#: TokenError: InsufficientFunds, MintMismatch, MintDecimalsMismatch
+TOKEN_ERRORS: dict[int, type[ChainError]] = {1: InsufficientTokenBalance, 3: TokenMismatch, 18: TokenMismatch}
+#: custom errors by the program of the instruction that failed; 1 is SystemError::ResultWithNegativeLamports,
+#: which the associated token program hands on when the rent cannot be paid
+CUSTOM_ERRORS: dict[str, dict[int, type[ChainError]]] = {
+    SYSTEM: {1: InsufficientBalance},
+    ASSOCIATED_TOKEN: {1: InsufficientForFee},
+    TOKEN: TOKEN_ERRORS,
+    TOKEN_2022: TOKEN_ERRORS,
+}
 
 
 def refusal(error: NodeRefused) -> ChainError:
@@ -52,10 +63,13 @@ def refusal(error: NodeRefused) -> ChainError:
     return Transient(error.message)
 
 
-def failure(err: Any, transfers: frozenset[int] = frozenset(), logs: tuple[str, ...] = ()) -> ChainError:
-    """What a TransactionError means; `transfers` are the places of the System program's instructions."""
-    if any(err == {"InstructionError": [place, NEGATIVE_LAMPORTS]} for place in transfers):
-        return InsufficientBalance(logs=logs)
+def failure(err: Any, programs: Sequence[str] = (), logs: tuple[str, ...] = ()) -> ChainError:
+    """What a TransactionError means; `programs` are those of the message's instructions, in order."""
+    match err:
+        case {"InstructionError": [int(place), {"Custom": int(number)}]} if 0 <= place < len(programs):
+            custom = CUSTOM_ERRORS.get(programs[place], {}).get(number)
+            if custom is not None:
+                return custom(logs=logs)
     return CLASSES.get(kind(err), SimulationFailed)(spelled(err), logs=logs)
 
 

@@ -24,6 +24,10 @@ from waiaas.localnet.solana.slots import SLOTS_PER_EPOCH
 
 #: where a nonce account keeps its value (version u32, state u32, authority 32 bytes before it)
 NONCE = slice(40, 72)
+#: the mint of wrapped SOL, which every cluster has from its genesis: no authorities, supply 0, 9 decimals
+WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
+WRAPPED_SOL_MINT = bytes(36) + bytes(8) + bytes([9, 1]) + bytes(36)
+TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -47,6 +51,8 @@ class Machine:
     def __init__(self) -> None:
         self._svm = LiteSVM().with_sigverify(False).with_blockhash_check(False)
         self._slot = -1
+        rent = self.rent(len(WRAPPED_SOL_MINT))
+        self.put(WRAPPED_SOL, Account(rent, WRAPPED_SOL_MINT, TOKEN, False, 0))
 
     def at(self, slot: int, second: int, parents: Sequence[tuple[int, bytes]]) -> None:
         """Set the time that programs see, and the slots they take as recent: those of `parents`, newest first."""
