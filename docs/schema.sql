@@ -162,6 +162,8 @@ CREATE INDEX idx_transactions_queued_at ON transactions(queued_at);
 
 CREATE INDEX idx_transactions_created_at ON transactions(created_at);
 
+CREATE INDEX idx_transactions_agent_created ON transactions(agent_id, created_at);
+
 CREATE INDEX idx_transactions_type ON transactions(type);
 
 CREATE INDEX idx_transactions_contract_address ON transactions(contract_address);

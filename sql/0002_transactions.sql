@@ -62,6 +62,7 @@ CREATE UNIQUE INDEX idx_transactions_tx_hash ON transactions(tx_hash);
 CREATE INDEX idx_transactions_session_id ON transactions(session_id);
 CREATE INDEX idx_transactions_queued_at ON transactions(queued_at);
 CREATE INDEX idx_transactions_created_at ON transactions(created_at);
+CREATE INDEX idx_transactions_agent_created ON transactions(agent_id, created_at);
 CREATE INDEX idx_transactions_type ON transactions(type);
 CREATE INDEX idx_transactions_contract_address ON transactions(contract_address);
 CREATE INDEX idx_transactions_parent_id ON transactions(parent_id);

@@ -185,6 +185,8 @@ class FaultLayer:
         self.seen.update(exchange.methods)
         sent = (call["params"][0] for call in exchange.calls if call["method"] == "sendTransaction")
         self.sent += [b64decode(text) for text in sent]
+        raws = (call["params"][0] for call in exchange.calls if call["method"] == "eth_sendRawTransaction")
+        self.sent += [bytes.fromhex(text[2:]) for text in raws]
         if self.down:
             raise Lost("the node is down")
         for listener in self.listeners:

@@ -1,28 +1,22 @@
-"""What must hold whatever happened, recomputed from the files alone (I1, I4, I6, ledger and balances of proof.md).
+"""What must hold whatever happened, recomputed from database and chains alone (I1, I4, I6, ledger, balances).
 
-It shares no code with policy/, pipeline/ or repositories/: it reads the database and the chain's own file as anybody
+It shares no code with policy/, pipeline/ or repositories/: it reads the database and the chain's own word as anybody
 could, decodes the signed bytes again, and knows the law of moves and the format of the audit chain by itself.
 """
 
 import hashlib
 import json
-import shutil
 import sqlite3
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from solders.account import Account
-from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
+from tests import signed
+from tests.asked import NATIVE, asked, done, items, nothing
+from tests.ledgers import Books, Chain, Landed, events, read_books, read_solana
+from tests.signed import EvmBytes, SolanaBytes
 
-SYSTEM_PROGRAM = Pubkey.default()
-TRANSFER = (2).to_bytes(4, "little")
-
-START, FINAL = "", {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED"}
+START, FINAL = "", {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
 #: what an audit event says of the status of its transaction
 BECOMES = {
     ("TX_REQUESTED", "allow"): "PENDING",
@@ -35,182 +29,128 @@ BECOMES = {
     ("TX_FAILED", None): "FAILED",
     ("TX_CANCELLED", None): "CANCELLED",
     ("TX_EXPIRED", None): "EXPIRED",
+    ("TX_PARTIAL_FAILURE", None): "PARTIAL_FAILURE",
 }
-#: every status with those it may become
 ARROWS = {
     START: {"PENDING", "CANCELLED"},
     "PENDING": {"QUEUED", "EXECUTING", "CANCELLED", "EXPIRED"},
     "QUEUED": {"EXECUTING", "CANCELLED", "EXPIRED"},
     "EXECUTING": {"SUBMITTED", "FAILED"},
-    "SUBMITTED": {"CONFIRMED", "FAILED", "EXPIRED"},
+    "SUBMITTED": {"CONFIRMED", "FAILED", "EXPIRED", "PARTIAL_FAILURE"},
     **{final: set() for final in FINAL},
 }
 #: audit events that each status of an agent needs at least once
 AGENT_TOLD = {
     "CREATING": {"AGENT_CREATED"},
     "ACTIVE": {"AGENT_CREATED", "AGENT_ACTIVATED"},
+    "SUSPENDED": {"AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_SUSPENDED"},
     "TERMINATING": {"AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_TERMINATING"},
     "TERMINATED": {"AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_TERMINATING", "AGENT_TERMINATED"},
 }
-
-
-class Moved(NamedTuple):
-    """A landed transaction: who paid for it, what it moved to whom (nothing if it failed), and its fee."""
-
-    signature: str
-    payer: str
-    ok: bool
-    fee: int
-    #: lamports that left the payer besides the fee
-    outflow: int
-    transfers: tuple[tuple[str, str, int], ...]
-
-
-class Chain(NamedTuple):
-    """The chain's own word: everything that landed, in order, and what every address holds."""
-
-    landed: tuple[Moved, ...]
-    balances: dict[str, int]
-
-
-class Books(NamedTuple):
-    """The rows of the database that invariants speak of."""
-
-    installation: str
-    agents: list[sqlite3.Row]
-    sessions: list[sqlite3.Row]
-    policies: list[sqlite3.Row]
-    policy_version: int
-    transactions: list[sqlite3.Row]
-    attempts: list[sqlite3.Row]
-    ledger: list[sqlite3.Row]
-    audit: list[sqlite3.Row]
-    outbox: list[sqlite3.Row]
-    last_audit_id: int
+#: ends of a transaction that landed all the same: its fee is spent
+LOST = {"ONCHAIN_FAILURE", "CANCELLED_ON_CHAIN"}
 
 
 def check(database: Path, localnet: Path, *, tampered: bool = False) -> None:
     """AssertionError with everything that is broken; `tampered`: stored requests were changed by hand."""
-    books, chain = read_books(database), read_chain(localnet)
-    broken = [
-        *one_effect(books, chain, tampered=tampered),
-        *lawful_moves(books),
-        *every_change_told(books),
-        *unbroken_chain(books),
-        *settled(books, chain),
-        *balanced(books, chain),
-    ]
+    broken = list(breaches(read_books(database), {"solana": read_solana(localnet)}, tampered=tampered))
     assert not broken, "\n".join(broken)
 
 
-# --- reading ------------------------------------------------------------------------------------
+def breaches(books: Books, chains: Mapping[str, Chain], *, tampered: bool = False) -> Iterator[str]:
+    """Everything that is broken, by chain ("solana", "ethereum") where it is of one."""
+    yield from lawful_moves(books)
+    yield from every_change_told(books)
+    yield from unbroken_chain(books)
+    for name, chain in chains.items():
+        mine = of_chain(books, name)
+        yield from one_effect(mine, chain, tampered=tampered)
+        yield from in_order(mine, chain)
+        yield from settled(mine, chain)
+        yield from balanced(mine, chain)
 
 
-def read_books(database: Path) -> Books:
-    """Everything out of one snapshot."""
-    connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    try:
-        connection.execute("BEGIN")
-        facts = dict(connection.execute("SELECT key, value FROM key_value_store").fetchall())
-        (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit_log'").fetchone()
-
-        def rows(table: str, order: str) -> list[sqlite3.Row]:
-            return connection.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall()
-
-        return Books(
-            json.loads(facts["installation"]),
-            rows("agents", "id"),
-            rows("sessions", "id"),
-            rows("policies", "id"),
-            int(facts["policy_version"]),
-            rows("transactions", "id"),
-            rows("attempts", "tx_id, number"),
-            rows("spend_ledger", "id"),
-            rows("audit_log", "id"),
-            rows("outbox", "seq"),
-            last or 0,
-        )
-    finally:
-        connection.close()
+def of_chain(books: Books, chain: str) -> Books:
+    """The rows of one chain's agents."""
+    agents = [agent for agent in books.agents if agent["chain"] == chain]
+    transactions = [tx for tx in books.transactions if tx["chain"] == chain]
+    ids = {tx["id"] for tx in transactions}
+    attempts = [attempt for attempt in books.attempts if attempt["tx_id"] in ids]
+    ledger = [row for row in books.ledger if row["tx_id"] in ids]
+    return books._replace(agents=agents, transactions=transactions, attempts=attempts, ledger=ledger)
 
 
-def read_chain(localnet: Path) -> Chain:
-    """The chain's file, of which a copy is read: whoever runs the chain holds the file alone."""
-    with _copied(localnet / "solana.sqlite") as copy:
-        connection = sqlite3.connect(copy)
-        try:
-            landed = connection.execute("SELECT raw, error, meta FROM transactions ORDER BY id").fetchall()
-            accounts = connection.execute("SELECT address, account FROM accounts").fetchall()
-        finally:
-            connection.close()
-    balances = {str(Pubkey(address)): Account.from_bytes(account).lamports for address, account in accounts}
-    return Chain(tuple(_moved(*row) for row in landed), balances)
-
-
-@contextmanager
-def _copied(file: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as directory:
-        for suffix in ("", "-wal"):
-            if (part := file.with_name(file.name + suffix)).exists():
-                shutil.copy(part, directory)
-        yield Path(directory) / file.name
-
-
-def _moved(raw: bytes, error: str | None, meta: bytes) -> Moved:
-    transaction, told = VersionedTransaction.from_bytes(raw), json.loads(meta)
-    keys = [str(key) for key in transaction.message.account_keys]
-    outflow = told["preBalances"][0] - told["postBalances"][0] - told["fee"]
-    moves = () if error else tuple(_transfers(transaction, keys))
-    return Moved(str(transaction.signatures[0]), keys[0], error is None, told["fee"], outflow, moves)
-
-
-def _transfers(transaction: VersionedTransaction, keys: list[str]) -> Iterator[tuple[str, str, int]]:
-    for instruction in transaction.message.instructions:
-        program, data = keys[instruction.program_id_index], bytes(instruction.data)
-        if program == str(SYSTEM_PROGRAM) and data[:4] == TRANSFER:
-            source, target = (keys[place] for place in instruction.accounts[:2])
-            yield source, target, int.from_bytes(data[4:12], "little")
-
-
-# --- invariants ---------------------------------------------------------------------------------
+# --- I1 -----------------------------------------------------------------------------------------
 
 
 def one_effect(books: Books, chain: Chain, *, tampered: bool) -> Iterator[str]:
     """I1: at most one attempt of a transaction landed, it did what was asked, and nothing else was ever signed."""
-    landed = {moved.signature: moved for moved in chain.landed}
-    signers = {agent["public_key"] for agent in books.agents}
-    asked = {tx["id"]: tx for tx in books.transactions}
-    ours: dict[str, str] = {}
-    effects: defaultdict[str, list[str]] = defaultdict(list)
+    landed = {one.hash: one for one in chain.landed}
+    signers = {spelled(agent) for agent in books.agents}
+    rows = {tx["id"]: tx for tx in books.transactions}
+    ours: set[str] = set()
+    effects: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
     for attempt in books.attempts:
-        if str(VersionedTransaction.from_bytes(attempt["raw"]).signatures[0]) != attempt["tx_hash"]:
+        said = read(attempt["raw"])
+        ours.add(attempt["tx_hash"])
+        if said.hash != attempt["tx_hash"]:
             yield f"I1: attempt {attempt['id']} holds other bytes than those of its hash"
-        ours[attempt["tx_hash"]] = attempt["tx_id"]
+        elif not tampered:
+            yield from as_asked(rows[attempt["tx_id"]], attempt, said)
         if attempt["tx_hash"] in landed:
-            effects[attempt["tx_id"]].append(attempt["tx_hash"])
-    for tx_id, hashes in effects.items():
-        if len(hashes) > 1:
-            yield f"I1: transaction {tx_id} landed {len(hashes)} times"
-        if not tampered:
-            yield from _as_asked(asked[tx_id], landed[hashes[0]])
-    for moved in chain.landed:
-        if moved.payer in signers and moved.signature not in ours:
-            yield f"I1: {moved.signature} landed for agent {moved.payer} and belongs to no attempt"
+            effects[attempt["tx_id"]].append(attempt)
+    for tx_id, found in effects.items():
+        if len(found) > 1:
+            yield f"I1: transaction {tx_id} landed {len(found)} times"
+    for one in chain.landed:
+        if one.signer in signers and one.hash not in ours and one.hash not in chain.strangers:
+            yield f"I1: {one.hash} landed for agent {one.signer} and belongs to no attempt"
+    reorganised = told_of(books, "TX_REORGED")
     for tx in books.transactions:
-        if tx["status"] == "CONFIRMED" and not any(landed[one].ok for one in effects.get(tx["id"], ())):
-            yield f"I1: transaction {tx['id']} is CONFIRMED and never landed"
-        if tx["status"] in ("CANCELLED", "EXPIRED") and effects.get(tx["id"]):
-            yield f"I1: transaction {tx['id']} is {tx['status']} and landed"
-        if tx["status"] == "FAILED" and any(landed[one].ok for one in effects.get(tx["id"], ())):
-            yield f"I1: transaction {tx['id']} is FAILED and did what it should not have done"
+        if tx["id"] not in reorganised:
+            yield from _ended_as_it_landed(tx, effects[tx["id"]], landed)
 
 
-def _as_asked(tx: sqlite3.Row, moved: Moved) -> Iterator[str]:
-    request = json.loads(tx["request"])
-    said = [(target, amount) for _, target, amount in moved.transfers]
-    if moved.ok and said != [(request["to"], int(request["amount"]))]:
-        yield f"I1: transaction {tx['id']} asked for {request['amount']} to {request['to']}, and landed as {said}"
+def _ended_as_it_landed(tx: sqlite3.Row, attempts: list[sqlite3.Row], landed: Mapping[str, Landed]) -> Iterator[str]:
+    paid = any(landed[one["tx_hash"]].ok and one["kind"] != "CANCEL" for one in attempts)
+    if is_parent(tx):
+        return
+    if tx["status"] == "CONFIRMED" and not paid:
+        yield f"I1: transaction {tx['id']} is CONFIRMED and never landed"
+    if tx["status"] in ("CANCELLED", "EXPIRED") and attempts:
+        yield f"I1: transaction {tx['id']} is {tx['status']} and landed"
+    if tx["status"] == "FAILED" and paid:
+        yield f"I1: transaction {tx['id']} is FAILED and did what it should not have done"
+
+
+def as_asked(tx: sqlite3.Row, attempt: sqlite3.Row, said: SolanaBytes | EvmBytes) -> Iterator[str]:
+    """I1: bytes say what the request asks for, or (a cancel) nothing at all."""
+    sender = attempt["signer"]
+    wanted = nothing(sender) if attempt["kind"] == "CANCEL" else asked(tx["request"], tx["chain"], sender)
+    if (found := done(said)) != wanted:
+        yield f"I1: transaction {tx['id']} asked for {wanted}, and was signed as {found}"
+
+
+def in_order(books: Books, chain: Chain) -> Iterator[str]:
+    """I1: items of an EVM batch land one after another, each after the one before it."""
+    blocks = {one.hash: (one.block, one.said.nonce) for one in chain.landed if isinstance(one.said, EvmBytes)}
+    where: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for attempt in books.attempts:
+        if attempt["tx_hash"] in blocks and attempt["kind"] != "CANCEL":
+            where[attempt["tx_id"]].append(blocks[attempt["tx_hash"]])
+    reorganised = told_of(books, "TX_REORGED")
+    parents = {tx["id"] for tx in books.transactions if is_parent(tx)}
+    before: dict[str, tuple[int, int]] = {}
+    for tx in sorted(books.transactions, key=lambda tx: (tx["parent_id"] or "", tx["batch_index"] or 0)):
+        if tx["parent_id"] not in parents or tx["id"] in reorganised:
+            continue
+        for place in where[tx["id"]]:
+            if place < before.get(tx["parent_id"], place):
+                yield f"I1: item {tx['batch_index']} of {tx['parent_id']} landed before the one in front of it"
+            before[tx["parent_id"]] = place
+
+
+# --- I4, I6 -------------------------------------------------------------------------------------
 
 
 def lawful_moves(books: Books) -> Iterator[str]:
@@ -218,13 +158,13 @@ def lawful_moves(books: Books) -> Iterator[str]:
     told: defaultdict[str, list[tuple[int, str, str | None]]] = defaultdict(list)
     for row in books.audit:
         details = json.loads(row["details"])
-        outcome = details.get("outcome") if row["event_type"] == "TX_REQUESTED" else None
-        if (becomes := BECOMES.get((row["event_type"], outcome))) is not None:
+        if (becomes := becoming(row["event_type"], details)) is not None:
             told[row["tx_id"]].append((row["id"], becomes, details.get("was")))
     for tx in books.transactions:
-        now = START
+        # an item is told of with its batch
+        now = START if tx["parent_id"] is None else "PENDING"
         for number, becomes, was in told.pop(tx["id"], []):
-            if becomes not in ARROWS[now]:
+            if becomes not in ARROWS[now] and not (tx["parent_id"] and now == becomes == "PENDING"):
                 yield f"I4: transaction {tx['id']} went from {now or 'nothing'} to {becomes} (audit row {number})"
             if was is not None and was != now:
                 yield f"I6: audit row {number} says that {tx['id']} was {was}, it was {now}"
@@ -236,42 +176,45 @@ def lawful_moves(books: Books) -> Iterator[str]:
     yield from (f"I6: audit rows speak of a transaction {tx_id} that is not there" for tx_id in told)
 
 
+def becoming(event: str, details: Mapping[str, object]) -> str | None:
+    """The status that an audit row tells of; None if it tells of something else."""
+    if event != "TX_REQUESTED":
+        return BECOMES.get((event, None))
+    return "PENDING" if "reset" in details else BECOMES.get((event, str(details.get("outcome"))))
+
+
 def every_change_told(books: Books) -> Iterator[str]:
     """I6: agents, sessions, policies and signatures have their audit rows; every end has its event."""
-    of_agent, of_session, of_tx = (_events(books.audit, column) for column in ("agent_id", "session_id", "tx_id"))
+    of_agent, of_session, of_tx = (events(books.audit, column) for column in ("agent_id", "session_id", "tx_id"))
     for agent in books.agents:
-        if missing := AGENT_TOLD.get(agent["status"], {"AGENT_CREATED"}) - of_agent[agent["id"]].keys():
+        if missing := AGENT_TOLD[agent["status"]] - of_agent.get(agent["id"], {}).keys():
             yield f"I6: agent {agent['id']} is {agent['status']} without {sorted(missing)}"
     for session in books.sessions:
-        if of_session[session["id"]].get("SESSION_ISSUED", 0) != 1:
+        told = of_session.get(session["id"], {})
+        if told.get("SESSION_ISSUED", 0) != 1:
             yield f"I6: session {session['id']} was issued without an audit row"
-        stopped = of_session[session["id"]].keys() & {"SESSION_REVOKED"} or (
-            of_agent[session["agent_id"]].keys() & {"AGENT_TERMINATING"}
+        stopped = told.keys() & {"SESSION_REVOKED"} or (
+            of_agent.get(session["agent_id"], {}).keys() & {"AGENT_TERMINATING"}
         )
         if (session["revoked_at"] is not None) != bool(stopped):
             yield f"I6: session {session['id']} has revoked_at {session['revoked_at']}, audited: {bool(stopped)}"
     written = sum(row["event_type"] in ("POLICY_CREATED", "POLICY_UPDATED", "POLICY_DELETED") for row in books.audit)
     if written != books.policy_version:
         yield f"I6: policy_version is {books.policy_version}, audit rows tell of {written} writes"
-    signed: defaultdict[str, int] = defaultdict(int)
+    yield from _signatures_told(books, of_tx)
+
+
+def _signatures_told(books: Books, of_tx: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    signed_times: defaultdict[str, int] = defaultdict(int)
     for attempt in books.attempts:
-        signed[attempt["tx_id"]] += 1
-    events = _events(books.outbox, "tx_id")
+        signed_times[attempt["tx_id"]] += 1
+    emitted = events(books.outbox, "tx_id")
     for tx in books.transactions:
-        found, emitted = of_tx[tx["id"]], events[tx["id"]]
-        if signed[tx["id"]] != found.get("TX_SUBMITTED", 0) + found.get("TX_REPLACED", 0):
-            yield f"I6: transaction {tx['id']} was signed {signed[tx['id']]} times, audited: {dict(found)}"
-        if tx["status"] in FINAL and emitted.get(f"TX_{tx['status']}", 0) != 1:
-            yield f"I6: transaction {tx['id']} is {tx['status']} with events {dict(emitted)}"
-
-
-def _events(rows: Iterable[sqlite3.Row], column: str) -> defaultdict[str, dict[str, int]]:
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for row in rows:
-        if row[column] is not None:
-            known = found[row[column]]
-            known[row["event_type"]] = known.get(row["event_type"], 0) + 1
-    return found
+        found, ends = of_tx.get(tx["id"], {}), emitted.get(tx["id"], {})
+        if not is_parent(tx) and signed_times[tx["id"]] != found.get("TX_SUBMITTED", 0) + found.get("TX_REPLACED", 0):
+            yield f"I6: transaction {tx['id']} was signed {signed_times[tx['id']]} times, audited: {dict(found)}"
+        if tx["status"] in FINAL and ends.get(f"TX_{tx['status']}", 0) != 1:
+            yield f"I6: transaction {tx['id']} is {tx['status']} with events {dict(ends)}"
 
 
 def unbroken_chain(books: Books) -> Iterator[str]:
@@ -288,63 +231,112 @@ def unbroken_chain(books: Books) -> Iterator[str]:
         yield f"I6: {books.last_audit_id} audit rows were written, {len(books.audit)} are there"
 
 
+# --- the ledger ---------------------------------------------------------------------------------
+
+
 def settled(books: Books, chain: Chain) -> Iterator[str]:
     """The ledger nets to zero for every final transaction, settled once and as the chain says."""
-    landed = {moved.signature: moved for moved in chain.landed}
-    rows: defaultdict[str, dict[str, sqlite3.Row]] = defaultdict(dict)
+    landed = {one.hash: one for one in chain.landed}
+    rows: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in books.ledger:
-        if row["kind"] in rows[row["tx_id"]]:
+        place = (row["kind"], row["asset"], row["spender"])
+        if place in [(one["kind"], one["asset"], one["spender"]) for one in rows[row["tx_id"]]]:
             yield f"ledger: transaction {row['tx_id']} has two rows of {row['kind']}"
-        rows[row["tx_id"]][row["kind"]] = row
+        rows[row["tx_id"]].append(row)
         if row["state"] == "SPENT" and int(row["settled"]) > int(row["reserved"]):
             yield f"ledger: {row['kind']} of {row['tx_id']} cost {row['settled']}, {row['reserved']} was set aside"
+    reorganised = told_of(books, "TX_REORGED")
     for tx in books.transactions:
-        found = {kind: row["state"] for kind, row in rows[tx["id"]].items()}
-        if found != (wanted := _wanted(tx)):
-            yield f"ledger: transaction {tx['id']} is {tx['status']} ({tx['error_code']}): {found}, not {wanted}"
-        elif (moved := landed.get(tx["tx_hash"])) is not None and tx["status"] in FINAL:
-            paid = {kind: int(row["settled"] or 0) for kind, row in rows[tx["id"]].items()}
-            if paid != {"AMOUNT": moved.outflow if moved.ok else 0, "FEE": moved.fee}:
-                yield f"ledger: transaction {tx['id']} cost {moved.outflow} and {moved.fee}, booked: {paid}"
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in rows[tx["id"]]:
+            found[row["kind"]].add(row["state"])
+        wanted = _wanted(tx)
+        if any(found[kind] - states for kind, states in wanted.items()) or (wanted and "FEE" not in found):
+            state = f"{tx['status']} ({tx['error_code']})"
+            yield f"ledger: transaction {tx['id']} is {state}: {_told(found)}, not {_told(wanted)}"
+        elif not wanted and rows[tx["id"]]:
+            yield f"ledger: transaction {tx['id']} is {tx['status']}, nothing should be set aside: {_told(found)}"
+        elif (one := landed.get(tx["tx_hash"])) is not None and tx["status"] in FINAL and tx["id"] not in reorganised:
+            yield from _as_paid(tx, one, rows[tx["id"]])
 
 
-def _wanted(tx: sqlite3.Row) -> dict[str, str]:
-    """What the states of AMOUNT and FEE must be."""
-    if tx["status"] == "CONFIRMED":
-        return {"AMOUNT": "SPENT", "FEE": "SPENT"}
-    if tx["status"] == "FAILED" and tx["error_code"] == "ONCHAIN_FAILURE":
-        return {"AMOUNT": "RELEASED", "FEE": "SPENT"}
-    if tx["status"] not in FINAL:
-        return {"AMOUNT": "RESERVED", "FEE": "RESERVED"}
-    if tx["tier"] is None:  # denied: nothing was ever set aside
+def _as_paid(tx: sqlite3.Row, one: Landed, rows: list[sqlite3.Row]) -> Iterator[str]:
+    native = [row for row in rows if row["asset"] == NATIVE[tx["chain"]]]
+    amount, fee = (sum(int(row["settled"] or 0) for row in native if row["kind"] == kind) for kind in ("AMOUNT", "FEE"))
+    outflow = one.outflow if one.ok else 0
+    if amount + fee != outflow + one.fee or fee < one.fee:
+        yield f"ledger: transaction {tx['id']} cost {outflow} and {one.fee}, booked: {amount} and {fee}"
+
+
+def _wanted(tx: sqlite3.Row) -> dict[str, set[str]]:
+    """What the states of AMOUNT, FEE and ALLOWANCE may be; nothing where nothing is ever set aside."""
+    if tx["tier"] is None or is_parent(tx):
         return {}
-    return {"AMOUNT": "RELEASED", "FEE": "RELEASED"}
+    if tx["status"] == "CONFIRMED":
+        return {"AMOUNT": {"SPENT"}, "FEE": {"SPENT"}, "ALLOWANCE": {"RESERVED", "RELEASED", "SPENT"}}
+    # an approval ends with the code of its reset, and has never been signed itself
+    if tx["status"] == "FAILED" and tx["error_code"] in LOST and tx["tx_hash"] is not None:
+        return {"AMOUNT": {"RELEASED"}, "FEE": {"SPENT"}, "ALLOWANCE": {"RELEASED"}}
+    state = "RELEASED" if tx["status"] in FINAL else "RESERVED"
+    return {"AMOUNT": {state}, "FEE": {state}, "ALLOWANCE": {state}}
+
+
+def _told(states: Mapping[str, set[str]]) -> dict[str, str]:
+    return {kind: "/".join(sorted(found)) for kind, found in states.items() if found}
 
 
 def balanced(books: Books, chain: Chain) -> Iterator[str]:
-    """To the lamport: what an agent got, less what its ledger says it spent and what has landed unsettled, is there."""
-    known = {attempt["tx_hash"]: attempt["tx_id"] for attempt in books.attempts}
-    final = {tx["id"] for tx in books.transactions if tx["status"] in FINAL}
+    """To the unit: what an agent got, less what its ledger says it spent and what has landed unsettled, is there.
+
+    Of what a reorganisation took back the chain's word counts: the ledger holds it spent.
+    """
+    owner = {attempt["tx_hash"]: attempt["tx_id"] for attempt in books.attempts}
+    reorganised = told_of(books, "TX_REORGED")
+    booked = {tx["id"] for tx in books.transactions if tx["status"] in FINAL} - reorganised
     for agent in books.agents:
-        address = agent["public_key"]
-        got = sum(
-            amount
-            for moved in chain.landed
-            for source, target, amount in moved.transfers
-            if target == address and source != address
+        address = spelled(agent)
+        got = chain.endowed.get(address, 0) + sum(
+            amount for one in chain.landed for to, amount in one.incomes() if to == address
         )
         spent = sum(
             int(row["settled"])
             for row in books.ledger
-            if row["agent_id"] == agent["id"] and row["state"] == "SPENT" and row["asset"] == "native:solana"
+            if row["agent_id"] == agent["id"] and row["state"] == "SPENT" and row["asset"] == NATIVE[agent["chain"]]
+            if row["tx_id"] in booked
         )
         unsettled = sum(
-            moved.outflow + moved.fee
-            for moved in chain.landed
-            if moved.payer == address and known.get(moved.signature) not in final
+            one.outflow + one.fee
+            for one in chain.landed
+            if one.signer == address and owner.get(one.hash) not in booked
         )
         if got - spent - unsettled != chain.balances.get(address, 0):
             yield (
                 f"balance: agent {agent['id']} got {got}, spent {spent}, {unsettled} is landed and not settled yet: "
                 f"{got - spent - unsettled}, and the chain holds {chain.balances.get(address, 0)}"
             )
+
+
+# --- small things -------------------------------------------------------------------------------
+
+
+def read(raw: bytes) -> SolanaBytes | EvmBytes:
+    """Signed bytes of either chain: a type 2 transaction begins with 2, a Solana one with the count of signatures."""
+    return signed.evm(raw) if raw[:1] == b"\x02" else signed.solana(raw)
+
+
+def spelled(agent: sqlite3.Row) -> str:
+    """An agent's address as chains of this module spell it."""
+    return str(agent["public_key"].lower() if agent["chain"] == "ethereum" else agent["public_key"])
+
+
+def is_parent(tx: sqlite3.Row) -> bool:
+    """Whether its items are signed, and not itself."""
+    return tx["type"] == "BATCH" and tx["chain"] == "ethereum"
+
+
+def told_of(books: Books, event: str) -> set[str]:
+    """Transactions of which such an audit row tells."""
+    return {row["tx_id"] for row in books.audit if row["event_type"] == event}
+
+
+__all__ = ["Books", "Chain", "breaches", "check", "items", "read_books"]

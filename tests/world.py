@@ -25,7 +25,7 @@ from waiaas.config import Config
 from waiaas.db import Statement
 from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Chain, Network
-from waiaas.domain.event import Actor
+from waiaas.domain.event import About, Actor, AuditEvent
 from waiaas.domain.ledger import LedgerKind, LedgerRow
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
 from waiaas.domain.request import Transfer
@@ -39,12 +39,13 @@ from waiaas.localnet import open_solana
 from waiaas.pipeline import agents as agent_steps
 from waiaas.pipeline import policies as policy_steps
 from waiaas.pipeline import sessions as session_steps
+from waiaas.pipeline.cancel import cancel
 from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.execute import execute
 from waiaas.pipeline.release import expire_unsigned
-from waiaas.pipeline.submit import Accepted, cancel, submit
-from waiaas.repositories import agents, attempts, ledger, transactions
+from waiaas.pipeline.submit import Accepted, submit
+from waiaas.repositories import agents, attempts, audit, ledger, transactions
 
 LOCALNET = Network.LOCALNET
 OPERATOR = Actor("operator")
@@ -61,7 +62,6 @@ EVERY = "SELECT id FROM transactions ORDER BY id"
 
 THROW = "UPDATE kill_switch SET state = 'ACTIVATED', generation = generation + 1 WHERE id = 1"
 RECOVER = "UPDATE kill_switch SET state = 'NORMAL' WHERE id = 1"
-SUSPEND = "UPDATE agents SET status = 'SUSPENDED' WHERE id = :id AND status = 'ACTIVE'"
 TAMPER = "UPDATE transactions SET request = :request WHERE id = :id"
 OWN = "UPDATE agents SET owner_address = 'somebody', owner_verified = 1 WHERE id = :id"
 
@@ -81,6 +81,7 @@ class World:
 
     operator = OPERATOR
     settings = staticmethod(settings)
+    network = LOCALNET
 
     def __init__(self, data: paths.DataDir, cast: Cast, clock: ManualClock, chain: ASGIApp) -> None:
         self.data = data
@@ -126,7 +127,7 @@ class World:
         return Keystore(self.data.keystore, opened, PasswordCheck(PASSWORD.encode()))
 
     def transports(self) -> dict[Network, httpx.AsyncBaseTransport]:
-        return {LOCALNET: httpx.ASGITransport(app=self.faults)}
+        return {self.network: httpx.ASGITransport(app=self.faults)}
 
     def second_core(self) -> Core:
         """Another process, as far as locks in memory go: what it does races with what `core` does."""
@@ -161,7 +162,9 @@ class World:
         request = Transfer(to or self.bob.public_key, str(amount), memo)
         session = session or self.session
         actor = Actor(f"session:{session.id}")
-        return submit(core or self.core, self.alice, session, request, key=key, provenance=None, actor=actor)
+        return submit(
+            core or self.core, self.alice, session, request, key=key, distinct=True, provenance=None, actor=actor
+        )
 
     async def cancel(self, tx: Transaction) -> Transaction:
         return await cancel(self.core, tx.id, self.alice.id, OPERATOR)
@@ -185,7 +188,11 @@ class World:
         await agent_steps.terminate(self.core, self.alice.id, OPERATOR)
 
     async def suspend(self) -> None:
-        await self.by_hand(SUSPEND, id=self.alice.id, touches=f"agent:{self.alice.id}")
+        now = self.clock.now()
+        await self.core.db.commit(
+            agents.mark_suspended(self.alice.id, "operator", now),
+            audit.record(AuditEvent.AGENT_SUSPENDED, OPERATOR, now, About(self.alice.id), reason="operator"),
+        )
 
     async def throw_switch(self) -> None:
         await self.by_hand(THROW, touches="switch")
@@ -214,7 +221,7 @@ class World:
     async def confirm(self, seconds: float = SLOT) -> None:
         """The confirm worker's next look, some seconds later."""
         self.clock.move(seconds)
-        await confirm(self.core, LOCALNET)
+        await confirm(self.core, self.network)
 
     async def work(self) -> None:
         """Everything that is PENDING or EXECUTING is tried once, and then looked up."""
@@ -239,7 +246,7 @@ class World:
 
     async def height(self) -> int:
         """The chain's block height at this moment."""
-        chain: Any = self.core.chains.chain(LOCALNET)
+        chain: Any = self.core.chains.chain(self.network)
         return int(await chain.rpc.call("getBlockHeight", [], msgspec.json.decode))
 
     def stored_bytes(self) -> list[bytes]:
@@ -273,7 +280,7 @@ class World:
         return msgspec.json.decode(row["details"], type=dict[str, Any])
 
     async def balance(self, agent: Agent) -> int:
-        return await self.core.chains.chain(LOCALNET).balance(agent.public_key)
+        return await self.core.chains.chain(self.network).balance(agent.public_key)
 
     async def agent(self) -> Agent:
         return await agents.get(self.core.db, self.alice.id)

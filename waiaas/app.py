@@ -32,10 +32,10 @@ from waiaas.config import Config
 from waiaas.db import Database, Statement
 from waiaas.db.migrate import Report, migrate
 from waiaas.db.migrations import find_sql, load
-from waiaas.domain.chain import SOLANA_NETWORKS, Network
+from waiaas.domain.chain import Network
 from waiaas.domain.event import SYSTEM, About, AuditEvent
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
-from waiaas.errors import PortTaken
+from waiaas.errors import ExtraMissing, PortTaken
 from waiaas.ids import new_id
 from waiaas.keystore import KdfParams, Keystore, create
 from waiaas.paths import DataDir
@@ -57,6 +57,9 @@ FIRST_LIMITS = {
         },
     }
 }
+#: opens the database of a data directory, ready to be used
+Engine = Callable[[DataDir, Config, Clock], AbstractAsyncContextManager[Database]]
+
 NO_TRANSPORTS: Mapping[Network, httpx.AsyncBaseTransport] = MappingProxyType({})
 #: seconds that requests under way have after a stop was asked for
 LAST_REQUESTS_SECONDS = 10
@@ -125,6 +128,17 @@ async def _seed(db: Database, installation: str, now: int, report: Report) -> No
 
 
 @asynccontextmanager
+async def open_database(data: DataDir, config: Config, clock: Clock) -> AsyncIterator[Database]:
+    """The file of a data directory, migrated first; the audit log tells of that."""
+    path = data.within(config.database.path)
+    report = await asyncio.to_thread(_migrate, path, data, clock)
+    async with _open_database(path, config) as db:
+        if report.applied:
+            await db.commit(_migrated(report, clock.now()))
+        yield db
+
+
+@asynccontextmanager
 async def open_daemon(
     data: DataDir,
     config: Config,
@@ -133,18 +147,16 @@ async def open_daemon(
     clock: Clock,
     options: Options,
     transports: Mapping[Network, httpx.AsyncBaseTransport] = NO_TRANSPORTS,
+    engine: Engine = open_database,
 ) -> AsyncIterator[Daemon]:
     """Everything but the socket, started in the order of its needs and stopped the other way round.
 
     `transports` says what "embedded" stands for on a network; where it says nothing, a chain is started here.
+    `engine` opens the database that everything is kept in.
     """
-    path = data.within(config.database.path)
-    report = await asyncio.to_thread(_migrate, path, data, clock)
     stop = asyncio.Event()
-    async with open_core(data, config, keystore, clock=clock, transports=transports) as core:
+    async with open_core(data, config, keystore, clock=clock, transports=transports, engine=engine) as core:
         db = core.db
-        if report.applied:
-            await db.commit(_migrated(report, clock.now()))
         marker = await open_marker(db, clock, data.epoch, keystore.installation, accept_clock=options.accept_clock)
         await open_keys(core)
         failures = Failures(db, clock)
@@ -178,10 +190,11 @@ async def open_core(
     *,
     clock: Clock,
     transports: Mapping[Network, httpx.AsyncBaseTransport] = NO_TRANSPORTS,
+    engine: Engine = open_database,
 ) -> AsyncIterator[Core]:
-    """Database and chains of a migrated directory, as the steps of the pipeline need them; nothing runs by itself."""
+    """Database and chains of a directory, as the steps of the pipeline need them; nothing runs by itself."""
     async with (
-        _open_database(data.within(config.database.path), config) as db,
+        engine(data, config, clock) as db,
         _open_chains(data, config, db, clock, transports) as chains,
     ):
         yield Core(db, clock, config, keystore, chains)
@@ -217,8 +230,8 @@ async def _open_chains(
     clock: Clock,
     given: Mapping[Network, httpx.AsyncBaseTransport],
 ) -> AsyncIterator[Pool]:
-    """The configured networks; "embedded" ones are started here and reached like any node."""
-    endpoints = {network: config.endpoints(network) for network in SOLANA_NETWORKS}
+    """The configured networks; "embedded" ones are reached like any node, once they are started."""
+    endpoints = {network: config.endpoints(network) for network in Network}
     identity = await settings.find(db, f"genesis:{Network.LOCALNET}")
     outside = EMBEDDED not in endpoints[Network.LOCALNET]
     limits = Limits(
@@ -234,12 +247,21 @@ async def _open_chains(
 
             facade = await stack.enter_async_context(open_solana(data.localnet, clock))
             transports[Network.LOCALNET] = httpx.ASGITransport(app=facade)
+        if EMBEDDED in endpoints[Network.ETHEREUM_LOCALNET] and Network.ETHEREUM_LOCALNET not in transports:
+            from waiaas.localnet import open_evm
+            from waiaas.localnet.ondemand import OnDemand, has_evm
+
+            transports[Network.ETHEREUM_LOCALNET] = OnDemand(lambda: open_evm(data.localnet, clock))
+            if not has_evm():
+                log.info("no_embedded_evm", hint=ExtraMissing.hint)
+                del endpoints[Network.ETHEREUM_LOCALNET]
         yield await stack.enter_async_context(
             Pool(
                 endpoints,
                 clock=clock,
                 limits=limits,
                 solana_max_priority_fee_lamports=config.rpc.solana_max_priority_fee_lamports,
+                evm_max_fee_gwei=config.rpc.evm_max_fee_gwei,
                 transports=transports,
                 # the chain inside this process is what it is; a node outside must stay the one that was met first
                 identities={Network.LOCALNET: identity} if identity and outside else {},

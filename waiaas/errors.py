@@ -2,14 +2,15 @@
 
 WaiaasError
 ├── Refusal                 a caller is told so over HTTP: code, status, hint, retryable
-│   ├── Invalid 400         ValidationFailed, ChainNotSupported
+│   ├── Invalid 400         ValidationFailed, ChainNotSupported, FeeNotCovered
 │   ├── Unauthenticated 401 InvalidToken, TokenExpired, SessionRevoked, InvalidMasterPassword
-│   ├── Forbidden 403       InvalidHost, Denied: PolicyDenied, SpendingLimitExceeded, SessionLimitExceeded, …
+│   ├── Forbidden 403       InvalidHost, Denied: PolicyDenied, SpendingLimitExceeded, RateLimitExceeded (429), …
 │   ├── NotFound 404        RouteNotFound, AgentNotFound, SessionNotFound, TransactionNotFound, PolicyNotFound
 │   ├── MethodNotAllowed 405
 │   ├── Conflict 409        AgentSuspended, AlreadyProcessed, IdempotencyConflict, KillSwitchActive
 │   ├── Gone 410            AgentTerminated
 │   ├── TooLarge 413        BodyTooLarge
+│   ├── ReplacementFails 422
 │   ├── TooMany 429         RateLimited, MasterPasswordLocked, PendingLimitExceeded
 │   ├── ChainFailed 502
 │   └── Unavailable 503     AdapterNotAvailable, Reconciling, StorageUnavailable, ShuttingDown, KeystoreLocked
@@ -86,6 +87,13 @@ class ChainNotSupported(Invalid):
 
     code = "CHAIN_NOT_SUPPORTED"
     hint = "Choose a network with an endpoint in the [rpc] section of config.toml."
+
+
+class FeeNotCovered(Invalid):
+    """The agent's balance does not cover this."""
+
+    code = "INSUFFICIENT_FOR_FEE"
+    hint = "Fund the agent's address; GET /v1/wallet/address tells it."
 
 
 class Unauthenticated(Refusal):
@@ -165,6 +173,85 @@ class ConstraintViolated(Denied):
 
     code = "CONSTRAINT_VIOLATED"
     hint = "details.constraint names what the session refuses; ask the operator for a wider one."
+
+
+class WhitelistDenied(Denied):
+    """The counterparty is not on the whitelist."""
+
+    code = "WHITELIST_DENIED"
+
+
+class RateLimitExceeded(Denied):
+    """The agent has made as many requests as its policy allows."""
+
+    status = 429
+    code = "RATE_LIMIT_EXCEEDED"
+    retryable = True
+    hint = "Wait details.retryAfter seconds; a policy limits how often this agent may ask."
+    retry_after = 1
+
+
+class TokenNotAllowed(Denied):
+    """No policy allows this token."""
+
+    code = "TOKEN_NOT_ALLOWED"
+    hint = "Ask the operator to add the token to an ALLOWED_TOKENS policy."
+
+
+class ContractCallDisabled(Denied):
+    """No policy allows calling contracts."""
+
+    code = "CONTRACT_CALL_DISABLED"
+    hint = "Ask the operator for a CONTRACT_WHITELIST that names the contract."
+
+
+class ContractNotWhitelisted(Denied):
+    """The contract is not on the list."""
+
+    code = "CONTRACT_NOT_WHITELISTED"
+    hint = "Ask the operator to add the contract to the CONTRACT_WHITELIST."
+
+
+class MethodNotWhitelisted(Denied):
+    """This method of the contract is not on the list."""
+
+    code = "METHOD_NOT_WHITELISTED"
+    hint = "Ask the operator to add the method's selector to the METHOD_WHITELIST."
+
+
+class ApproveDisabled(Denied):
+    """No policy allows letting others spend."""
+
+    code = "APPROVE_DISABLED"
+    hint = "Ask the operator for an APPROVED_SPENDERS that names the spender."
+
+
+class SpenderNotApproved(Denied):
+    """The spender is not on the list."""
+
+    code = "SPENDER_NOT_APPROVED"
+    hint = "Ask the operator to add the spender to the APPROVED_SPENDERS."
+
+
+class ApproveAmountExceeded(Denied):
+    """The spender would be let spend more than a policy allows."""
+
+    code = "APPROVE_AMOUNT_EXCEEDED"
+    hint = "Approve less; details.decision names the limit."
+
+
+class UnlimitedApproveBlocked(Denied):
+    """The spender would be let spend without limit."""
+
+    code = "UNLIMITED_APPROVE_BLOCKED"
+    hint = "Approve less, or ask the operator for an APPROVE_AMOUNT_LIMIT that does not block it."
+
+
+class BatchPolicyViolation(Denied):
+    """Items of the batch are refused."""
+
+    code = "BATCH_POLICY_VIOLATION"
+    hint = "details.violations names every refused item, its code and the reason."
 
 
 class NotFound(Refusal):
@@ -270,6 +357,14 @@ class BodyTooLarge(Refusal):
     status = 413
     code = "BODY_TOO_LARGE"
     hint = "The limit is 262144 bytes."
+
+
+class ReplacementFails(Refusal):
+    """The call would fail if it were signed again now."""
+
+    status = 422
+    code = "SIMULATION_FAILED"
+    hint = "What was signed before may still land; to free its nonce, cancel it on chain."
 
 
 class TooMany(Refusal):
@@ -378,6 +473,18 @@ class InsufficientBalance(Permanent):
     code = "INSUFFICIENT_BALANCE"
 
 
+class InsufficientTokenBalance(Permanent):
+    """The token balance does not cover the amount."""
+
+    code = "INSUFFICIENT_TOKEN_BALANCE"
+
+
+class TokenMismatch(Permanent):
+    """The token is not what the request takes it for, or not one that is sent here."""
+
+    code = "TOKEN_MISMATCH"
+
+
 class InsufficientForFee(Permanent):
     """The balance does not cover the fee."""
 
@@ -402,6 +509,12 @@ class SignedBytesMismatch(Permanent):
     code = "SIGNED_BYTES_MISMATCH"
 
 
+class MemoToContract(Permanent):
+    """The recipient is a contract: there a memo would be a call."""
+
+    code = "MEMO_TO_CONTRACT"
+
+
 class ChainRejected(Permanent):
     """The nodes refuse the signed bytes for good."""
 
@@ -412,12 +525,27 @@ class Transient(ChainError):
     """The node gave no usable answer; nothing is known."""
 
     code = "CHAIN_ERROR"
+    #: what a transaction that is tried again later is shown to wait for
+    waiting = "CHAIN_UNREACHABLE"
 
 
 class NoEndpoint(Transient):
     """No endpoint of this network is healthy."""
 
     code = "ADAPTER_NOT_AVAILABLE"
+
+
+class NonceLaneBusy(Transient):
+    """A batch of the agent is under way: only its items take nonces."""
+
+    waiting = "NONCE_LANE"
+
+
+class FeeAboveCap(Transient):
+    """Gas costs more than the configured ceiling."""
+
+    code = "FEE_CAP"
+    waiting = "FEE_CAP"
 
 
 class Stale(ChainError):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import settings
 from tests.world import LOCALNET, OPERATOR, SOL, a_session
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.chain import Chain, Network
@@ -62,9 +63,10 @@ async def test_a_key_file_that_cannot_be_written_leaves_neither_file_nor_row(wor
     assert [row["name"] for row in await core.db.fetch_all("SELECT name FROM agents ORDER BY id")] == ["alice", "bob"]
 
 
-async def test_an_agent_on_a_network_that_is_not_configured_is_not_made(world, core):
-    with pytest.raises(ChainNotSupported):
-        await carol(core, Network.ETHEREUM_MAINNET)
+async def test_an_agent_on_a_network_that_is_not_configured_is_not_made(world):
+    async with world.open_core(settings(rpc={"solana_testnet": ()})) as core:
+        with pytest.raises(ChainNotSupported):
+            await carol(core, Network.TESTNET)
 
 
 async def test_an_agent_is_made_although_its_gift_fails(world, core):

@@ -311,8 +311,7 @@ async def test_a_stop_while_it_is_signed_again_leaves_one_dead_attempt(world, co
     core.db = Between(core.db, transactions.MARK_SIGNED_AGAIN, before=getattr(world, stop))
     world.core = core
     await world.confirm()
-    assert [attempt.status for attempt in await world.attempts(lost)] == [AttemptStatus.LIVE]
-    await world.confirm(2)
+    assert [attempt.status for attempt in await world.attempts(lost)] == [AttemptStatus.DEAD]
     assert (await world.row(lost)).status is Status.EXPIRED
     assert len(await world.attempts(lost)) == len(world.faults.sent) == 1
 

@@ -43,10 +43,10 @@ async def cancelled(world) -> None:
 
 
 STORIES = {
-    # commits: accept, start, sign, sent, seen and landed; exchanges: who are you, how far are you, prepare, blockhash,
+    # commits: accept, start, sign, sent and landed; exchanges: who are you, how far are you, prepare, blockhash,
     # send, statuses, receipt
-    "transfer": (transfer, 13, "CONFIRMED"),
-    "replaced": (lost_and_replaced, 24, "CONFIRMED"),
+    "transfer": (transfer, 12, "CONFIRMED"),
+    "replaced": (lost_and_replaced, 23, "CONFIRMED"),
     "cancelled": (cancelled, 2, "CANCELLED"),
 }
 

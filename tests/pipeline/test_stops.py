@@ -9,7 +9,7 @@ from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import Status
 from waiaas.errors import AgentIsTerminated, AlreadyProcessed, Reconciling, TransactionNotFound, Transient
 from waiaas.pipeline import agents as agent_steps
-from waiaas.pipeline.submit import cancel
+from waiaas.pipeline.cancel import cancel
 from waiaas.repositories import sessions, transactions
 
 DELAYED = 11 * SOL

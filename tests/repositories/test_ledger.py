@@ -27,12 +27,17 @@ async def states(db, tx) -> dict[str, tuple[str, int | None]]:
 async def test_a_reservation_is_settled_or_released_once(db, rows, tx):
     await rows.reserved(tx, AMOUNT)
     await rows.reserved(tx, FEE, 5000)
-    await db.commit(ledger.settle(tx.id, AMOUNT, 6, NOW), ledger.release(tx.id, FEE, NOW))
-    assert await states(db, tx) == {"AMOUNT": ("SPENT", 6), "FEE": ("RELEASED", None)}
+    await db.commit(ledger.settle(tx.id, AMOUNT, NATIVE, 6, NOW), ledger.release(tx.id, NOW))
+    ended = {"AMOUNT": ("SPENT", 6), "FEE": ("RELEASED", None)}
+    assert await states(db, tx) == ended
     for kind in (AMOUNT, FEE):
-        for again in (ledger.settle(tx.id, kind, 6, NOW), ledger.release(tx.id, kind, NOW)):
-            with pytest.raises(StaleState):
-                await db.commit(again)
+        with pytest.raises(StaleState):
+            await db.commit(ledger.settle(tx.id, kind, NATIVE, 6, NOW))
+    for row in await ledger.of_transaction(db, tx.id):
+        with pytest.raises(StaleState):
+            await db.commit(ledger.settle_row(row.id, 6, NOW))
+    await db.commit(ledger.release(tx.id, NOW), ledger.settle_amounts(tx.id, NOW))
+    assert await states(db, tx) == ended
     with pytest.raises(StaleState):
         await db.commit(ledger.set_fee(tx.id, 1))
 
@@ -53,7 +58,7 @@ async def test_a_mirror_reads_only_what_changed(db, rows, agent, tx):
     await rows.reserved(tx, FEE, 5000)
     second, since = await ledger.changed(db, agent.id, after=first)
     assert ([row.kind for row in rows_then], [row.kind for row in since]) == ([AMOUNT], [FEE])
-    await db.commit(ledger.touch(agent.id), ledger.settle(tx.id, AMOUNT, 7, NOW))
+    await db.commit(ledger.touch(agent.id), ledger.settle(tx.id, AMOUNT, NATIVE, 7, NOW))
     third, since = await ledger.changed(db, agent.id, after=second)
     assert [(row.kind, row.state, row.settled) for row in since] == [(AMOUNT, LedgerState.SPENT, 7)]
     assert (await ledger.changed(db, agent.id, after=third)) == (third, [])
@@ -63,7 +68,7 @@ async def test_a_mirror_reads_only_what_changed(db, rows, agent, tx):
 async def test_what_ended_long_ago_is_not_read_at_the_beginning(db, rows, agent, tx):
     await rows.reserved(tx, AMOUNT)
     await rows.reserved(tx, FEE)
-    await db.commit(ledger.settle(tx.id, AMOUNT, 7, NOW))
+    await db.commit(ledger.settle(tx.id, AMOUNT, NATIVE, 7, NOW))
     assert [row.kind for row in (await ledger.changed(db, agent.id, since=NOW))[1]] == [FEE]
     assert len((await ledger.changed(db, agent.id, since=NOW - 1))[1]) == 2
     with pytest.raises(AgentNotFound):
@@ -87,9 +92,9 @@ async def test_a_session_has_spent_what_is_settled_and_set_aside_without_fees(db
         await rows.reserved(other, AMOUNT, amount)
         await rows.reserved(other, FEE, 5000)
         if end == "settle":
-            await db.commit(ledger.settle(other.id, AMOUNT, 6, NOW))
+            await db.commit(ledger.settle(other.id, AMOUNT, NATIVE, 6, NOW))
         if end == "release":
-            await db.commit(ledger.release(other.id, AMOUNT, NOW))
+            await db.commit(ledger.release(other.id, NOW))
     assert await ledger.spent_by_session(db, session.id) == {NATIVE: huge + 6}
     assert await ledger.spent_by_session(db, session.id, without=other.id) == {NATIVE: huge + 6}
     assert await ledger.spent_by_session(db, session_id) == {}

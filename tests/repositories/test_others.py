@@ -22,6 +22,7 @@ STEPS = {
     "activate": (agents.activate, {AgentStatus.CREATING}),
     "terminating": (agents.mark_terminating, {AgentStatus.ACTIVE, AgentStatus.SUSPENDED}),
     "terminated": (agents.mark_terminated, {AgentStatus.TERMINATING}),
+    "suspended": (lambda agent_id, now: agents.mark_suspended(agent_id, "why", now), {AgentStatus.ACTIVE}),
     "rename": (
         lambda agent_id, now: agents.rename(agent_id, "new", now),
         {AgentStatus.CREATING, AgentStatus.ACTIVE, AgentStatus.SUSPENDED},

@@ -54,6 +54,14 @@ async def test_a_move_starts_from_one_status_and_is_stale_from_every_other(db, r
             assert await transactions.get(db, tx.id) == tx
 
 
+async def test_a_guard_holds_while_nobody_has_moved_it(db, rows, agent):
+    tx = await rows.transaction(agent, status=Status.EXECUTING)
+    await db.commit(transactions.is_still(tx.id, Status.EXECUTING))
+    for status in set(Status) - {Status.EXECUTING}:
+        with pytest.raises(StaleState):
+            await db.commit(transactions.is_still(tx.id, status))
+
+
 @pytest.mark.parametrize("to", sorted(FINAL - {Status.CONFIRMED}))
 async def test_an_end_comes_only_from_the_status_it_names(db, rows, agent, to):
     for status in Status:
@@ -174,6 +182,19 @@ async def test_signed_bytes_belong_to_one_attempt(db, rows, agent):
         )
 
 
+async def test_a_nonce_has_one_holder_until_it_is_replaced_or_dead(db, rows, agent):
+    one, other = [await rows.transaction(agent, status=Status.SUBMITTED) for _ in range(2)]
+    spent = {"nonce": 7, "blockhash": None, "last_valid_block_height": None, "context_slot": None}
+    first = await rows.attempt(one, **spent)
+    with pytest.raises(ConstraintFailed, match="nonce"):
+        await rows.attempt(other, **spent)
+    await rows.attempt(other, **spent | {"nonce": 8})
+    await db.commit(attempts.replace(first.id), attempts.insert(dearer := an_attempt(one, number=2, **spent)))
+    with pytest.raises(ConstraintFailed, match="nonce"):
+        await rows.run("UPDATE attempts SET status = 'LANDED' WHERE id = :id", id=first.id)
+    await db.commit(attempts.die(dearer.id, NOW), attempts.insert(an_attempt(one, number=3, **spent)))
+
+
 @pytest.mark.parametrize("change", ["nonce = 1", "blockhash = NULL", "context_slot = NULL", "kind = 'OTHER'"])
 async def test_an_attempt_has_a_nonce_or_a_blockhash(rows, agent, change):
     tx = await rows.transaction(agent, status=Status.SUBMITTED)
@@ -191,12 +212,14 @@ async def test_the_steps_of_an_attempt_hold_only_while_it_is_live(db, rows, agen
     (known,) = await attempts.of_transaction(db, tx.id)
     assert (known.broadcasts, known.endpoint, known.error, known.block_number) == (2, "there", "no", 5)
     assert (known.first_broadcast_at, known.last_broadcast_at, known.last_seen_at) == (NOW + 1, NOW + 2, NOW + 3)
-    landed = {"block": 6, "confirmations": 1, "fee": 5000, "error": None, "finalized": False, "now": NOW}
+    landed = {"block": 6, "block_hash": None, "confirmations": 1, "fee": 5000, "error": None, "now": NOW}
+    landed["finalized"] = False
     await db.commit(attempts.land(attempt, **landed))
     late = [
         attempts.refused(attempt.id, "no", NOW),
         attempts.seen(attempt.id, 7, NOW),
         attempts.land(attempt, **landed),
+        attempts.replace(attempt.id),
         attempts.die(attempt.id, NOW),
     ]
     for step in late:
@@ -204,8 +227,9 @@ async def test_the_steps_of_an_attempt_hold_only_while_it_is_live(db, rows, agen
             await db.commit(step)
     assert await attempts.open_networks(db) == {"localnet"}
     await db.commit(attempts.finalize(attempt.id, NOW))
-    with pytest.raises(StaleState):
-        await db.commit(attempts.finalize(attempt.id, NOW))
+    for step in (attempts.finalize(attempt.id, NOW), attempts.revive(attempt.id)):
+        with pytest.raises(StaleState):
+            await db.commit(step)
     assert (await attempts.open_on(db, "localnet"), await attempts.open_networks(db)) == ([], set())
 
 

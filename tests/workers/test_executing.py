@@ -60,9 +60,8 @@ async def test_so_many_are_signed_at_once_and_no_more(world, core, worker):
 
 async def test_more_than_a_page_of_waiting_rows_hides_none_behind_it(world, core, worker):
     rows = [await world.send(amount) for amount in range(executing.PAGE + 1)]
-    now = world.clock.now()
     for row in rows[:-1]:
-        core.waiting[row.id] = executing.Waiting("CHAIN_UNREACHABLE", now, now + 9, 1)
+        core.wait(row.id, "CHAIN_UNREACHABLE", 9)
     await look(worker)
     assert (await world.row(rows[-1])).status is Status.SUBMITTED
     assert await world.statuses() == {"PENDING": executing.PAGE, "SUBMITTED": 1}

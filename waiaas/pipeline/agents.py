@@ -4,12 +4,11 @@ import asyncio
 
 import structlog
 
-from waiaas.chains import base
 from waiaas.domain.agent import Agent, AgentStatus
 from waiaas.domain.chain import LOCALNETS, Chain, Network, native_of
 from waiaas.domain.event import SYSTEM, About, Actor, AuditEvent, EventType
 from waiaas.domain.transaction import Reason
-from waiaas.errors import AgentIsTerminated, ChainError, KeystoreError, StaleState, StorageBusy, Transient
+from waiaas.errors import AgentIsTerminated, ChainError, KeystoreError, StaleState, StorageBusy
 from waiaas.ids import new_id
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.stop import cancel_all
@@ -17,8 +16,6 @@ from waiaas.repositories import agents, audit, outbox, sessions, transactions
 
 #: what a new agent on a localnet starts with, and what the faucet gives, in whole units
 GIFT = 100
-GIFT_WAIT_SECONDS = 10
-GIFT_LOOK_SECONDS = 0.1
 #: how often a stop is composed anew when a transaction moves under it
 ROUNDS = 10
 
@@ -42,6 +39,7 @@ async def create(core: Core, *, name: str, chain: Chain, network: Network, actor
         status=AgentStatus.CREATING,
         owner_address=None,
         owner_verified=False,
+        key_exported_at=None,
         ledger_version=0,
         suspended_at=None,
         suspension_reason=None,
@@ -88,7 +86,7 @@ async def finish_creations(core: Core) -> None:
 
 async def _welcome(core: Core, agent: Agent) -> None:
     try:
-        await _give(core.chains.chain(agent.network), agent, _gift(agent.network))
+        await core.chains.chain(agent.network).faucet(agent.public_key, _gift(agent.network))
     except ChainError as error:
         log.warning("welcome_gift_failed", agent_id=agent.id, error=error.message)
 
@@ -107,26 +105,8 @@ async def faucet(core: Core, agent_id: str, amount: int | None) -> tuple[Agent, 
         raise AgentIsTerminated()
     chain = core.chains.chain(agent.network)
     amount = _gift(agent.network) if amount is None else amount
-    await _give(chain, agent, amount)
+    await chain.faucet(agent.public_key, amount)
     return agent, amount, await chain.balance(agent.public_key)
-
-
-async def _give(chain: base.Chain, agent: Agent, amount: int) -> None:
-    """Transient if the chain does not show the gift in time."""
-    gift = await chain.faucet(agent.public_key, amount)
-    try:
-        async with asyncio.timeout(GIFT_WAIT_SECONDS):
-            await _shown(chain, gift)
-    except TimeoutError:
-        raise Transient("The faucet's gift was sent, but the chain does not show it yet.") from None
-
-
-async def _shown(chain: base.Chain, gift: str) -> None:
-    while True:
-        seen = (await chain.statuses([gift])).get(gift)
-        if seen is not None and seen.confirmed:
-            return
-        await asyncio.sleep(GIFT_LOOK_SECONDS)
 
 
 async def rename(core: Core, agent_id: str, name: str, actor: Actor) -> Agent:

@@ -1,7 +1,7 @@
 """What every step needs, made once by the composition root."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import msgspec
 
@@ -16,9 +16,14 @@ from waiaas.domain.control import KillSwitch
 from waiaas.domain.policy import Policy
 from waiaas.domain.session import Session
 from waiaas.keystore import Keystore
+from waiaas.metrics import Metrics
 from waiaas.pipeline.books import Books
+from waiaas.pipeline.lanes import Lanes
 from waiaas.pipeline.watch import Watch
 from waiaas.repositories import agents, policies, sessions, switch
+
+#: looks at which a landed transaction's block is gone before its bytes are sent again
+MISSES = 3
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -39,6 +44,7 @@ class Core:
         self.config = config
         self.keystore = keystore
         self.chains = chains
+        self.metrics = Metrics(clock)
         self.started_at = clock.now()
         self.stopping = False
         #: networks whose signed bytes were not all looked up since the start: nothing is accepted or signed there
@@ -52,6 +58,9 @@ class Core:
         self.switch: Cache[KillSwitch] = Cache(db, "switch", self._load_switch)
         self.policies: Cache[tuple[int, list[Policy]]] = Cache(db, "policies", self._load_policies)
         self.books = Books(db, clock)
+        self.lanes = Lanes(db)
+        #: landed attempts → looks in a row at which their block was gone
+        self._misses: Counter[str] = Counter()
         self.watch = Watch(db)
         db.subscribe(self._on_commit)
         self.execute_soon = asyncio.Event()
@@ -62,6 +71,21 @@ class Core:
     def lock(self, agent_id: str) -> asyncio.Lock:
         """One decision of an agent at a time: races for its ledger version stay rare, and its guard decides."""
         return self._locks[agent_id]
+
+    def wait(self, tx_id: str, reason: str, pause_seconds: int) -> None:
+        """Note why a transaction does not go on, and when it is tried again."""
+        now, before = self.clock.now(), self.waiting.get(tx_id)
+        since, tries = (before.since, before.tries) if before else (now, 0)
+        self.waiting[tx_id] = Waiting(reason, since=since, next_try_at=now + pause_seconds, tries=tries + 1)
+
+    def vanished(self, attempt_id: str) -> bool:
+        """Whether a landed attempt has now been missing often enough to be believed: one endpoint may lag."""
+        self._misses[attempt_id] += 1
+        return self._misses[attempt_id] >= MISSES
+
+    def found(self, attempt_id: str) -> None:
+        """A landed attempt is still where it was."""
+        self._misses.pop(attempt_id, None)
 
     def _on_commit(self, topics: frozenset[str]) -> None:
         """What has moved does not wait any more; the execute worker says so if it does."""

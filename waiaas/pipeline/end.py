@@ -4,7 +4,6 @@ from typing import Any
 
 from waiaas.db import Statement
 from waiaas.domain.event import SYSTEM, Actor, AuditEvent, EventType
-from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.transaction import Status, Transaction
 from waiaas.repositories import audit, ledger, outbox, transactions
 
@@ -26,8 +25,7 @@ def end_unspent(
     return [
         transactions.mark_ended(tx.id, was=tx.status, to=to, error=error, error_code=code, now=now),
         ledger.touch(tx.agent_id),
-        ledger.release(tx.id, LedgerKind.AMOUNT, now),
-        ledger.release(tx.id, LedgerKind.FEE, now),
+        ledger.release(tx.id, now),
         audit.record(audited, actor, now, tx.about, code=code, was=tx.status, **evidence),
         outbox.emit(event, now, tx.about, errorCode=code, error=error),
     ]

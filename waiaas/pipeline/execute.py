@@ -1,5 +1,7 @@
 """PENDING → EXECUTING → SUBMITTED: prepare, pass the gate, sign, make the bytes durable, and only then send them."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 import structlog
 
@@ -7,29 +9,22 @@ from waiaas.chains import base
 from waiaas.db import Statement
 from waiaas.domain import request as requests
 from waiaas.domain.event import SYSTEM, AuditEvent, EventType
-from waiaas.domain.ledger import LedgerKind
-from waiaas.domain.request import Request
-from waiaas.domain.transaction import Attempt, AttemptKind, AttemptStatus, Reason, Status, Transaction
-from waiaas.errors import ChainError, Permanent, Stale, StaleState, Transient
+from waiaas.domain.ledger import LedgerKind, LedgerState
+from waiaas.domain.request import Approve, Request
+from waiaas.domain.transaction import Attempt, AttemptKind, AttemptStatus, Followed, Reason, Status, Transaction
+from waiaas.errors import ChainError, ConstraintFailed, Permanent, Stale, StaleState, Transient
 from waiaas.ids import new_id
+from waiaas.metrics import Stage
+from waiaas.pipeline import begin, family
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.end import end_unspent
 from waiaas.pipeline.gate import Pass, Stopped, pass_gate
+from waiaas.pipeline.reset import needs_reset_first
 from waiaas.repositories import attempts, audit, ledger, outbox, transactions
 
 #: how often a stale slot or a lost race is tried again at once
 ROUNDS = 3
 
 log = structlog.get_logger()
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """Signed, and allowed when the gate was passed; nothing durable yet."""
-
-    attempt: Attempt
-    gate: Pass
-    #: what the ledger has set aside for the fee so far
-    reserved_fee: int
 
 
 async def execute(core: Core, tx: Transaction) -> None:
@@ -42,7 +37,7 @@ async def execute(core: Core, tx: Transaction) -> None:
         request = stored_request(tx)
         if tx.status is Status.PENDING:
             tx = await _start(core, tx, request)
-        attempt = await _sign(core, tx, request)
+        attempt = await _prepare_and_sign(core, tx, request)
     except Stopped as stop:
         await _end(core, tx, stop.code, stop.message)
     except Permanent as refusal:
@@ -52,7 +47,8 @@ async def execute(core: Core, tx: Transaction) -> None:
     except StaleState:
         log.info("moved_by_another_step", tx_id=tx.id)
     else:
-        await send(core, attempt)
+        if attempt is not None:
+            await send(core, attempt)
 
 
 def stored_request(tx: Transaction) -> Request:
@@ -67,82 +63,148 @@ def stored_request(tx: Transaction) -> Request:
 
 async def _start(core: Core, tx: Transaction, request: Request) -> Transaction:
     now = core.clock.now()
-    gate = await pass_gate(core, tx, request, fee=await _reserved_fee(core, tx))
+    gate = await pass_gate(core, tx, request, fee=await reserved_fee(core, tx))
     await core.db.commit(
         transactions.mark_executing(tx.id, now),
+        *await family.started(core.db, tx, now),
         *gate.guards(),
         audit.record(AuditEvent.TX_EXECUTING, SYSTEM, now, tx.about),
     )
+    core.metrics.reached(tx.id, tx.network, Stage.EXECUTING)
     return msgspec.structs.replace(tx, status=Status.EXECUTING, updated_at=now)
 
 
-async def _sign(core: Core, tx: Transaction, request: Request) -> Attempt:
-    """The attempt, durable; Permanent, Transient, Stopped, or StaleState when another step was first."""
+async def _prepare_and_sign(core: Core, tx: Transaction, request: Request) -> Attempt | None:
+    """The attempt, durable; None if an allowance must be reset first. Permanent, Transient, Stopped, StaleState."""
     chain = core.chains.chain(tx.network)
     agent = await core.agents.get(tx.agent_id)
     prepared = await chain.prepare(request, agent.public_key)
-    for rounds_left in reversed(range(ROUNDS)):
-        ready = await make_ready(core, tx, request, prepared, number=1)
-        try:
-            await core.db.commit(
-                *ready.gate.guards(),
-                *fee_statements(tx, ready),
-                attempts.insert(ready.attempt),
-                transactions.mark_submitted(tx.id, tx_hash=ready.attempt.tx_hash, now=ready.attempt.created_at),
-                *_submitted(tx, ready.attempt),
-            )
-        except StaleState:
-            # a guard failed: the gate says why, unless another step has moved the row
-            core.books.forget(tx.agent_id)
-            if not rounds_left or (await transactions.get(core.db, tx.id)).status is not Status.EXECUTING:
-                raise
-        else:
-            return ready.attempt
-    raise StaleState
+    if await needs_reset_first(core, tx, request, prepared):
+        return None
+
+    async def move(attempt: Attempt) -> list[Statement]:
+        now = attempt.created_at
+        alone = [transactions.is_only_approval(tx)] if isinstance(request, Approve) else []
+        return [
+            *alone,
+            transactions.mark_submitted(tx.id, tx_hash=attempt.tx_hash, now=now),
+            *await family.signed(core.db, tx, now),
+            audit.record(
+                AuditEvent.TX_SUBMITTED, SYSTEM, now, tx.about, txHash=attempt.tx_hash, maxFee=str(attempt.max_fee)
+            ),
+            outbox.emit(EventType.TX_SUBMITTED, now, tx.about, txHash=attempt.tx_hash),
+        ]
+
+    attempt = await _sign(core, tx, prepared, number=1, move=move)
+    core.metrics.reached(tx.id, tx.network, Stage.SUBMITTED)
+    return attempt
 
 
-async def make_ready(core: Core, tx: Transaction, request: Request, prepared: base.Prepared, *, number: int) -> Ready:
-    """Pass the gate with the exact fee bound, fetch the slot last, and sign; nothing is stored."""
+async def sign_again(
+    core: Core, tx: Transaction, dead: Sequence[Followed], proof: base.Proof, told: Sequence[Statement] = ()
+) -> Attempt:
+    """A further attempt under the same id, in the commit that buries the proven dead; durable, not yet sent.
+
+    `told` goes with it: what else that commit has to say.
+    """
+    prepared = await core.chains.chain(tx.network).prepare(stored_request(tx), dead[-1].signer)
+    if prepared.needs_reset:
+        raise Permanent("The allowance has been changed meanwhile: it would have to be reset first.")
+
+    async def move(attempt: Attempt) -> list[Statement]:
+        now = attempt.created_at
+        hashes = {"dead": tx.tx_hash, "txHash": attempt.tx_hash}
+        return [
+            transactions.mark_signed_again(tx.id, was=tx.tx_hash or "", tx_hash=attempt.tx_hash, now=now),
+            audit.record(AuditEvent.TX_REPLACED, SYSTEM, now, tx.about, **hashes, **proof.evidence),
+            outbox.emit(EventType.TX_REPLACED, now, tx.about, kind=attempt.kind, txHash=attempt.tx_hash),
+            *told,
+        ]
+
+    burials = [attempts.die(attempt.id, core.clock.now()) for attempt in dead]
+    return await _sign(core, tx, prepared, number=dead[-1].number + 1, move=move, burials=burials)
+
+
+async def _sign(
+    core: Core,
+    tx: Transaction,
+    prepared: base.Prepared,
+    *,
+    number: int,
+    move: Callable[[Attempt], Awaitable[list[Statement]]],
+    burials: Sequence[Statement] = (),
+) -> Attempt:
+    """Gate, slot, signature and the commit that makes it durable; from the gate again if that is stale."""
     chain = core.chains.chain(tx.network)
-    reserved = await _reserved_fee(core, tx)
+    reserved = await reserved_fee(core, tx)
+    was = tx.status
     for rounds_left in reversed(range(ROUNDS)):
-        gate = await pass_gate(core, tx, request, fee=max(reserved, prepared.max_fee))
+        fee = max(reserved, prepared.max_fee)
+        gate = await pass_gate(core, tx, prepared.request, fee=fee, undeclared=prepared.undeclared)
         try:
-            slot = await chain.slot()
-            signed = chain.sign(prepared, slot, core.keystore, tx.agent_id)
+            slot = await chain.slot(prepared.sender)
+            async with core.lanes.hold(tx, prepared.sender, slot) as held:
+                signed = chain.sign(prepared, held, core.keystore, tx.agent_id)
+                attempt = make_attempt(core, tx, prepared.sender, signed, number, AttemptKind.SEND)
+                await core.db.commit(
+                    *gate.guards(),
+                    *fee_statements(tx, signed.max_fee, gate, reserved, attempt.created_at, prepared.undeclared),
+                    *burials,
+                    attempts.insert(attempt),
+                    *await move(attempt),
+                )
         except Stale as stale:
             if not rounds_left:
                 raise Transient(stale.message) from stale
-            continue
-        return Ready(_attempt(core, tx, gate, signed, number), gate, reserved)
-    raise Transient
+        except ConstraintFailed as taken:
+            # the unique index over nonces: somebody outside this lane was faster
+            if not rounds_left or "nonce" not in taken.name:
+                raise
+        except StaleState:
+            # a guard failed: the gate says why, unless another step has moved the row
+            core.books.forget(tx.agent_id)
+            if not rounds_left or (await transactions.get(core.db, tx.id)).status is not was:
+                raise
+        else:
+            return attempt
+    raise StaleState
 
 
-def fee_statements(tx: Transaction, ready: Ready) -> list[Statement]:
-    """The fee reservation becomes the signed bound; raising it needs the ledger as it was judged."""
-    raised = ready.attempt.max_fee > ready.reserved_fee
-    version = ready.gate.ledger_guard() if raised else ledger.touch(tx.agent_id)
-    return [version, ledger.set_fee(tx.id, ready.attempt.max_fee)]
+def fee_statements(
+    tx: Transaction, max_fee: int, gate: Pass, reserved: int, now: int, undeclared: Sequence[requests.Effect] = ()
+) -> list[Statement]:
+    """The fee reservation becomes the signed bound, undeclared outflow is booked; more needs the ledger as judged."""
+    extra = begin.undeclared(tx, undeclared, now)
+    raised = max_fee > reserved or extra
+    version = gate.ledger_guard() if raised else ledger.touch(tx.agent_id)
+    return [version, ledger.set_fee(tx.id, max_fee), *(ledger.reserve(row) for row in extra)]
 
 
-async def _reserved_fee(core: Core, tx: Transaction) -> int:
+async def reserved_fee(core: Core, tx: Transaction) -> int:
+    """What the ledger has set aside for the transaction's fee, in native base units."""
     rows = await ledger.of_transaction(core.db, tx.id)
-    return sum(row.reserved for row in rows if row.kind is LedgerKind.FEE)
+    return sum(row.reserved for row in rows if row.kind is LedgerKind.FEE and row.state is LedgerState.RESERVED)
 
 
-def _attempt(core: Core, tx: Transaction, gate: Pass, signed: base.Signed, number: int) -> Attempt:
+def make_attempt(
+    core: Core, tx: Transaction, signer: str, signed: base.Signed, number: int, kind: AttemptKind
+) -> Attempt:
+    """The row of freshly signed bytes: LIVE, not sent."""
+    slot = signed.slot
+    blockhash = slot if isinstance(slot, base.Blockhash) else None
     return Attempt(
         id=new_id(),
         tx_id=tx.id,
         number=number,
-        kind=AttemptKind.SEND,
+        kind=kind,
         network=tx.network,
-        signer=gate.agent.public_key,
+        signer=signer,
         tx_hash=signed.hash,
         raw=signed.raw,
-        blockhash=signed.slot.blockhash,
-        last_valid_block_height=signed.slot.last_valid_block_height,
-        context_slot=signed.slot.context_slot,
+        nonce=slot.number if isinstance(slot, base.Nonce) else None,
+        blockhash=blockhash.blockhash if blockhash else None,
+        last_valid_block_height=blockhash.last_valid_block_height if blockhash else None,
+        context_slot=blockhash.context_slot if blockhash else None,
         max_fee=signed.max_fee,
         status=AttemptStatus.LIVE,
         broadcasts=0,
@@ -151,6 +213,7 @@ def _attempt(core: Core, tx: Transaction, gate: Pass, signed: base.Signed, numbe
         last_broadcast_at=None,
         last_seen_at=None,
         block_number=None,
+        block_hash=None,
         confirmations=None,
         fee=None,
         error=None,
@@ -159,14 +222,14 @@ def _attempt(core: Core, tx: Transaction, gate: Pass, signed: base.Signed, numbe
     )
 
 
-def _submitted(tx: Transaction, attempt: Attempt) -> list[Statement]:
-    now = attempt.created_at
-    return [
-        audit.record(
-            AuditEvent.TX_SUBMITTED, SYSTEM, now, tx.about, txHash=attempt.tx_hash, maxFee=str(attempt.max_fee)
-        ),
-        outbox.emit(EventType.TX_SUBMITTED, now, tx.about, txHash=attempt.tx_hash),
-    ]
+def slot_of(attempt: Followed) -> base.Slot:
+    """What limits the life of stored bytes."""
+    if attempt.nonce is not None:
+        return base.Nonce(attempt.nonce)
+    assert attempt.blockhash is not None
+    assert attempt.last_valid_block_height is not None
+    assert attempt.context_slot is not None
+    return base.Blockhash(attempt.blockhash, attempt.last_valid_block_height, attempt.context_slot)
 
 
 async def send(core: Core, attempt: Attempt) -> None:
@@ -193,6 +256,7 @@ async def _end(core: Core, tx: Transaction, code: str, message: str) -> None:
     """PENDING → CANCELLED, EXECUTING → FAILED; nothing signed is durable, so nothing can land."""
     to = Status.CANCELLED if tx.status is Status.PENDING else Status.FAILED
     try:
-        await core.db.commit(*end_unspent(tx, to, code, message[:500], core.clock.now()))
+        await core.db.commit(*await family.ending(core.db, tx, to, code, message[:500], core.clock.now()))
     except StaleState:
         log.info("moved_by_another_step", tx_id=tx.id)
+    core.execute_soon.set()

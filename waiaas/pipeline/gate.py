@@ -1,12 +1,14 @@
 """The gate in front of everything that signs: switch, agent, session, and the limits as they are now."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from waiaas.db import Statement
 from waiaas.domain.agent import Agent, AgentStatus
 from waiaas.domain.control import KillSwitchState
-from waiaas.domain.policy import Outcome
-from waiaas.domain.request import Request
+from waiaas.domain.decision import Outcome
+from waiaas.domain.request import Effect, Request
 from waiaas.domain.transaction import Reason, Transaction
 from waiaas.errors import WaiaasError
 from waiaas.pipeline.core import Core
@@ -27,12 +29,15 @@ class Pass(msgspec.Struct, frozen=True):
 
     agent: Agent
     generation: int
-    policy_version: int
     ledger_version: int
+    #: None: only the switch was asked (an on-chain cancel must work for a suspended agent too)
+    policy_version: int | None
     session_id: str | None
 
     def guards(self) -> tuple[Statement, ...]:
         """Stale if the switch, the agent, the session or any policy changed since."""
+        if self.policy_version is None:
+            return (switch.is_off(self.generation),)
         live = () if self.session_id is None else (sessions.is_live(self.session_id),)
         return (
             switch.is_off(self.generation),
@@ -46,15 +51,26 @@ class Pass(msgspec.Struct, frozen=True):
         return ledger.raise_version(self.agent.id, was=self.ledger_version)
 
 
-async def pass_gate(core: Core, tx: Transaction, request: Request, *, fee: int) -> Pass:
-    """Stopped if the switch is on, the agent or session stopped, or the limits now refuse; `fee` is what is reserved.
-
-    A milder verdict changes nothing: tier and delay stay as accepted.
-    """
+async def pass_switch(core: Core, tx: Transaction) -> Pass:
+    """Stopped if the kill switch is on."""
     kill_switch = await core.switch.get("")
     if kill_switch.state is not KillSwitchState.NORMAL:
         raise Stopped(Reason.KILL_SWITCH, "The kill switch was thrown before this was signed.")
     agent = await core.agents.get(tx.agent_id)
+    ledger_version = (await core.books.book(agent.id)).version
+    return Pass(agent, kill_switch.generation, ledger_version, None, None)
+
+
+async def pass_gate(
+    core: Core, tx: Transaction, request: Request, *, fee: int, undeclared: Sequence[Effect] = ()
+) -> Pass:
+    """Stopped if the switch is on, the agent or session stopped, or the limits now refuse; `fee` is what is reserved.
+
+    `undeclared` is what a simulation saw leave beyond the declared effects. A milder verdict changes nothing: tier and
+    delay stay as accepted.
+    """
+    passed = await pass_switch(core, tx)
+    agent = passed.agent
     if agent.status is AgentStatus.SUSPENDED:
         raise Stopped(Reason.AGENT_SUSPENDED, "The agent was suspended before this was signed.")
     if agent.status is not AgentStatus.ACTIVE:
@@ -62,10 +78,9 @@ async def pass_gate(core: Core, tx: Transaction, request: Request, *, fee: int) 
     session = await core.sessions.get(tx.session_id) if tx.session_id else None
     if session is not None and session.revoked_at is not None:
         raise Stopped(Reason.SESSION_REVOKED, "The session was revoked before this was signed.")
-    ledger_version = (await core.books.book(agent.id)).version
-    decision = await judge(core, agent, session, request, fee=fee, without=tx.id)
+    decision = await judge(core, agent, session, request, fee=fee, without=tx.id, undeclared=undeclared)
     if decision.outcome is Outcome.DENY:
         assert decision.code is not None
         assert decision.reason is not None
         raise Stopped(decision.code, decision.reason)
-    return Pass(agent, kill_switch.generation, decision.policy_version, ledger_version, tx.session_id)
+    return msgspec.structs.replace(passed, policy_version=decision.policy_version, session_id=tx.session_id)

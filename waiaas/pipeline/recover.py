@@ -33,9 +33,9 @@ async def recover(core: Core, network: Network) -> bool:
     except (Transient, ChainNotSupported) as error:
         log.warning("recovery_waits", network=network, error=error.message)
         return False
-    core.reconciling.discard(network)
     recovered = audit.record(AuditEvent.DAEMON_RECOVERED, SYSTEM, core.clock.now(), network=network, followed=followed)
     await core.db.commit(recovered)
+    core.reconciling.discard(network)
     core.execute_soon.set()
     log.info("recovered", network=network, followed=followed)
     return True

@@ -8,9 +8,9 @@ from waiaas.domain.event import SYSTEM, AuditEvent
 from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.transaction import Reason, Status, Transaction
 from waiaas.errors import StaleState
+from waiaas.pipeline import family
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.each import each
-from waiaas.pipeline.end import end_unspent
 from waiaas.pipeline.execute import stored_request
 from waiaas.pipeline.gate import Stopped, pass_gate
 from waiaas.repositories import audit, ledger, transactions
@@ -45,11 +45,13 @@ class Delays:
 
     async def _release(self, tx: Transaction) -> None:
         core, now = self._core, self._core.clock.now()
-        fees = [row.reserved for row in await ledger.of_transaction(core.db, tx.id) if row.kind is LedgerKind.FEE]
+        rows = [*await ledger.of_transaction(core.db, tx.id), *await ledger.of_items(core.db, tx.id)]
         try:
-            gate = await pass_gate(core, tx, stored_request(tx), fee=sum(fees))
+            fee = sum(row.reserved for row in rows if row.kind is LedgerKind.FEE)
+            gate = await pass_gate(core, tx, stored_request(tx), fee=fee)
             started = audit.record(AuditEvent.TX_EXECUTING, SYSTEM, now, tx.about)
             await core.db.commit(transactions.mark_released(tx.id, now), *gate.guards(), started)
+            core.metrics.began(tx.id)
         except Stopped as stop:
             await _end(core, tx, Status.CANCELLED, stop.code, stop.message)
         except StaleState:
@@ -68,6 +70,6 @@ async def expire_unsigned(core: Core) -> None:
 
 async def _end(core: Core, tx: Transaction, to: Status, code: str, message: str) -> None:
     try:
-        await core.db.commit(*end_unspent(tx, to, code, message[:500], core.clock.now()))
+        await core.db.commit(*await family.ending(core.db, tx, to, code, message[:500], core.clock.now()))
     except StaleState:
         log.info("moved_by_another_step", tx_id=tx.id)

@@ -9,6 +9,7 @@ from waiaas.pipeline.end import end_unspent
 
 WORDS = {
     Reason.AGENT_TERMINATED: "The agent was terminated before this was signed.",
+    Reason.AGENT_SUSPENDED: "The agent was suspended before this was signed.",
     Reason.SESSION_REVOKED: "The session was revoked before this was signed.",
 }
 

@@ -4,21 +4,19 @@ from typing import Any
 
 import msgspec
 
-from waiaas.clock import Clock
 from waiaas.db import Statement
 from waiaas.domain.agent import Agent, AgentStatus
-from waiaas.domain.chain import native_asset
+from waiaas.domain.chain import Chain
 from waiaas.domain.control import KillSwitchState
+from waiaas.domain.decision import Decision, Outcome, details, retry_after, wire
 from waiaas.domain.event import Actor, AuditEvent, EventType
-from waiaas.domain.ledger import LedgerRow, LedgerState
-from waiaas.domain.policy import Decision, Outcome, Tier, details, wire
-from waiaas.domain.request import Request, canonical, digest, effects
+from waiaas.domain.ledger import LedgerRow
+from waiaas.domain.request import Batch, Request, canonical, digest
 from waiaas.domain.session import Session
-from waiaas.domain.transaction import Reason, Status, Transaction, TransactionOrigin, TransactionType
+from waiaas.domain.transaction import FINAL, Transaction
 from waiaas.errors import (
     AgentIsSuspended,
     AgentIsTerminated,
-    AlreadyProcessed,
     ConstraintFailed,
     IdempotencyConflict,
     KeystoreLocked,
@@ -29,38 +27,25 @@ from waiaas.errors import (
     SessionRevoked,
     StaleState,
     StorageBusy,
-    TransactionNotFound,
     denial,
 )
-from waiaas.ids import new_id
+from waiaas.pipeline.begin import Ask, due, items, new_transaction, queued, reserved
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.end import end_unspent
 from waiaas.pipeline.judge import judge
-from waiaas.policy import reservation
 from waiaas.repositories import agents, audit, ledger, outbox, sessions, settings, switch, transactions
 
 #: how often a decision is made anew when the facts change under it
 ROUNDS = 20
+#: a key that a tool or an SDK made for the tries of one call; no caller has chosen it
+MADE_BY_A_TOOL = "auto:"
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What a send answers with; `replayed` when the key had been used for this request before."""
+    """What a send answers with; `replayed` when its key, `duplicate` when the same request, was accepted before."""
 
     tx: Transaction
     replayed: bool = False
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """One request as it came in, ready to be judged."""
-
-    agent: Agent
-    session: Session
-    request: Request
-    text: str
-    hash: str
-    key: str | None
-    provenance: str | None
-    actor: Actor
+    duplicate: bool = False
 
 
 async def submit(
@@ -70,6 +55,7 @@ async def submit(
     request: Request,
     *,
     key: str | None,
+    distinct: bool,
     provenance: dict[str, Any] | None,
     actor: Actor,
 ) -> Accepted:
@@ -80,7 +66,7 @@ async def submit(
     """
     text = canonical(request)
     told = msgspec.json.encode(provenance, order="sorted").decode() if provenance else None
-    ask = Ask(agent, session, request, text.decode(), digest(text), key, told, actor)
+    ask = Ask(agent, session, request, text.decode(), digest(text), key, distinct, told, actor)
     async with core.lock(agent.id):
         for _ in range(ROUNDS):
             try:
@@ -94,25 +80,23 @@ async def submit(
 
 
 async def _answer(core: Core, ask: Ask) -> Accepted:
-    if ask.key is not None and (known := await transactions.find_by_key(core.db, ask.agent.id, ask.key)):
-        if known.request_hash != ask.hash:
-            raise IdempotencyConflict(transactionId=known.id)
-        return Accepted(known, replayed=True)
+    if before := await _accepted_before(core, ask):
+        return before
     agent, generation = await _check_open(core, ask)
-    chain = core.chains.chain(ask.agent.network)
-    fee = chain.fee_bound(ask.request)
     version = (await core.books.book(ask.agent.id)).version
+    fee = _fee(core, ask, ask.request, waits=False)
     decision = await judge(core, agent, ask.session, ask.request, fee=fee)
-    tx = new_transaction(ask, decision, core.clock)
+    if waits := due(decision, core.clock.now()) is not None:
+        fee = _fee(core, ask, ask.request, waits=True)
+        decision = await judge(core, agent, ask.session, ask.request, fee=fee)
+    tx = new_transaction(ask, decision, core.clock.now())
     if decision.outcome is Outcome.DENY:
         await core.db.commit(*_deny(ask, tx, decision))
         raise _refusal(tx, decision)
     due_at = due(decision, tx.created_at)
-    if (
-        due_at is not None
-        and await transactions.count_queued(core.db, ask.agent.id) >= core.config.security.max_pending_tx
-    ):
+    if due_at is not None and await _queue_is_full(core, ask.agent.id):
         raise PendingLimitExceeded()
+    children = items(tx, ask.request)
     await core.db.commit(
         ledger.raise_version(ask.agent.id, was=version),
         switch.is_off(generation),
@@ -120,11 +104,34 @@ async def _answer(core: Core, ask: Ask) -> Accepted:
         sessions.is_live(ask.session.id),
         settings.policy_version_is(decision.policy_version),
         transactions.insert(tx),
-        *(ledger.reserve(row) for row in _reservations(ask, tx, fee)),
+        *(transactions.insert(child) for child, _ in children),
+        *(ledger.reserve(row) for row in _reservations(core, ask, tx, children, waits=waits)),
         *_told(ask, tx, decision, due_at),
     )
-    (core.delays_soon if due_at is not None else core.execute_soon).set()
-    return Accepted(queued(tx, due_at) if due_at is not None else tx)
+    if due_at is not None:
+        core.delays_soon.set()
+        return Accepted(queued(tx, due_at))
+    core.metrics.began(tx.id)
+    core.execute_soon.set()
+    return Accepted(tx)
+
+
+async def _accepted_before(core: Core, ask: Ask) -> Accepted | None:
+    """By its key, for good; without a caller's key, by being the same request while the first is still under way."""
+    if ask.key is not None and (known := await transactions.find_by_key(core.db, ask.agent.id, ask.key)):
+        if known.request_hash != ask.hash:
+            raise IdempotencyConflict(transactionId=known.id)
+        return Accepted(known, replayed=True)
+    window = core.config.security.duplicate_window_seconds
+    if ask.distinct or window == 0 or not (ask.key is None or ask.key.startswith(MADE_BY_A_TOOL)):
+        return None
+    since = core.clock.now() - window
+    twin = await transactions.find_twin(core.db, ask.session.id, ask.hash, since)
+    return Accepted(twin, duplicate=True) if twin and twin.status not in FINAL else None
+
+
+async def _queue_is_full(core: Core, agent_id: str) -> bool:
+    return await transactions.count_queued(core.db, agent_id) >= core.config.security.max_pending_tx
 
 
 async def _check_open(core: Core, ask: Ask) -> tuple[Agent, int]:
@@ -147,78 +154,24 @@ async def _check_open(core: Core, ask: Ask) -> tuple[Agent, int]:
     return agent, kill_switch.generation
 
 
-def new_transaction(ask: Ask, decision: Decision, clock: Clock) -> Transaction:
-    """The row as it is inserted: PENDING, or CANCELLED with the denial's code."""
-    now = clock.now()
-    denied = decision.outcome is Outcome.DENY
-    return Transaction(
-        id=new_id(),
-        agent_id=ask.agent.id,
-        session_id=ask.session.id,
-        chain=ask.agent.chain,
-        network=ask.agent.network,
-        origin=TransactionOrigin.SEND,
-        type=TransactionType(str(ask.request.__struct_config__.tag)),
-        status=Status.CANCELLED if denied else Status.PENDING,
-        tier=decision.tier,
-        request=ask.text,
-        request_hash=ask.hash,
-        decision=canonical(decision).decode(),
-        provenance=ask.provenance,
-        idempotency_key=None if denied else ask.key,
-        amount=ask.request.amount,
-        asset=native_asset(ask.agent.chain),
-        to_address=ask.request.to,
-        tx_hash=None,
-        fee=None,
-        error=decision.reason if denied else None,
-        error_code=decision.code if denied else None,
-        queued_at=None,
-        due_at=None,
-        submitted_at=None,
-        executed_at=None,
-        finished_at=now if denied else None,
-        created_at=now,
-        updated_at=now,
-    )
+def _fee(core: Core, ask: Ask, request: Request, *, waits: bool) -> int:
+    """What is set aside for the fee of a request, of a batch as the sum of its items.
+
+    Half as much again where it `waits` for a delay or an owner: prices move.
+    """
+    if isinstance(request, Batch) and ask.agent.chain is not Chain.SOLANA:
+        return sum(_fee(core, ask, item, waits=waits) for item in request.instructions)
+    bound = core.chains.chain(ask.agent.network).fee_bound(request)
+    return -(-bound * 3 // 2) if waits else bound
 
 
-def due(decision: Decision, now: int) -> int | None:
-    """When a queued transaction's delay or approval ends; None for one that is executed at once."""
-    match decision.tier:
-        case Tier.DELAY:
-            assert decision.delay_seconds is not None
-            return now + decision.delay_seconds
-        case Tier.APPROVAL:
-            assert decision.approval_timeout is not None
-            return now + decision.approval_timeout
-        case _:
-            return None
-
-
-def queued(tx: Transaction, due_at: int) -> Transaction:
-    """The transaction as its accepting commit leaves it when it has to wait."""
-    return msgspec.structs.replace(tx, status=Status.QUEUED, queued_at=tx.created_at, due_at=due_at)
-
-
-def _reservations(ask: Ask, tx: Transaction, fee: int) -> list[LedgerRow]:
-    return [
-        LedgerRow(
-            id=new_id(),
-            agent_id=tx.agent_id,
-            session_id=tx.session_id,
-            tx_id=tx.id,
-            asset=asset,
-            kind=kind,
-            spender=None,
-            state=LedgerState.RESERVED,
-            reserved=amount,
-            settled=None,
-            created_at=tx.created_at,
-            settled_at=None,
-        )
-        for asset, kind, amount in reservation(effects(ask.request, tx.chain), fee, tx.chain)
-    ]
+def _reservations(
+    core: Core, ask: Ask, tx: Transaction, children: list[tuple[Transaction, Request]], *, waits: bool
+) -> list[LedgerRow]:
+    """Of an EVM batch each item has its own rows, so that each is settled by itself."""
+    booked = children or [(tx, ask.request)]
+    sender = ask.agent.public_key
+    return [row for each, item in booked for row in reserved(each, item, sender, _fee(core, ask, item, waits=waits))]
 
 
 def _deny(ask: Ask, tx: Transaction, decision: Decision) -> list[Statement]:
@@ -237,22 +190,16 @@ def _deny(ask: Ask, tx: Transaction, decision: Decision) -> list[Statement]:
 def _refusal(tx: Transaction, decision: Decision) -> Refusal:
     assert decision.code is not None
     shown = wire(decision, show_lists=False)
-    return denial(decision.code)(decision.reason, transactionId=tx.id, decision=shown, **details(decision))
+    told = {"transactionId": tx.id, "decision": shown, **details(decision)}
+    return denial(decision.code)(decision.reason, retry_after=retry_after(decision), **told)
 
 
 def _told(ask: Ask, tx: Transaction, decision: Decision, due_at: int | None) -> list[Statement]:
     """The move to QUEUED if it waits, and the rows that tell of it all."""
     now = tx.created_at
+    asked = {"requestHash": tx.request_hash, "outcome": decision.outcome, "tier": tx.tier}
     told = [
-        audit.record(
-            AuditEvent.TX_REQUESTED,
-            ask.actor,
-            now,
-            tx.about,
-            requestHash=tx.request_hash,
-            outcome="allow",
-            tier=tx.tier,
-        ),
+        audit.record(AuditEvent.TX_REQUESTED, ask.actor, now, tx.about, **asked),
         outbox.emit(EventType.TX_REQUESTED, now, tx.about, type=tx.type, tier=tx.tier, status=tx.status),
     ]
     if due_at is None:
@@ -266,22 +213,3 @@ def _told(ask: Ask, tx: Transaction, decision: Decision, due_at: int | None) -> 
         audit.record(audited, ask.actor, now, tx.about, tier=tx.tier, dueAt=due_at),
         outbox.emit(event, now, tx.about, executeAt=due_at),
     ]
-
-
-async def cancel(core: Core, tx_id: str, agent_id: str | None, actor: Actor) -> Transaction:
-    """PENDING or QUEUED → CANCELLED, once; AlreadyProcessed when another step was first, TransactionNotFound."""
-    tx = await transactions.get(core.db, tx_id)
-    if agent_id is not None and tx.agent_id != agent_id:
-        raise TransactionNotFound()
-    if tx.network in core.reconciling:
-        raise Reconciling()
-    if tx.status not in (Status.PENDING, Status.QUEUED):
-        raise AlreadyProcessed(status=tx.status)
-    now = core.clock.now()
-    ending = end_unspent(tx, Status.CANCELLED, Reason.CANCELLED_BY_CALLER, "Cancelled by its caller.", now, actor)
-    try:
-        await core.db.commit(*ending)
-    except StaleState:
-        tx = await transactions.get(core.db, tx_id)
-        raise AlreadyProcessed(status=tx.status) from None
-    return await transactions.get(core.db, tx_id)

@@ -5,8 +5,8 @@ from waiaas.domain.agent import Agent, AgentStatus
 from waiaas.errors import AgentNotFound
 from waiaas.repositories.rows import to_struct
 
-COLUMNS = """id, name, chain, network, public_key, status, owner_address, owner_verified, ledger_version, suspended_at,
-       suspension_reason, created_at, updated_at"""
+COLUMNS = """id, name, chain, network, public_key, status, owner_address, owner_verified, key_exported_at,
+       ledger_version, suspended_at, suspension_reason, created_at, updated_at"""
 GET = f"SELECT {COLUMNS} FROM agents WHERE id = :id"
 LIST = f"""
 SELECT {COLUMNS} FROM agents
@@ -30,6 +30,10 @@ UPDATE agents SET name = :name, updated_at = :now WHERE id = :id AND status NOT 
 """
 MARK_TERMINATING = """
 UPDATE agents SET status = 'TERMINATING', updated_at = :now WHERE id = :id AND status IN ('ACTIVE', 'SUSPENDED')
+"""
+MARK_SUSPENDED = """
+UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason = :reason, updated_at = :now
+ WHERE id = :id AND status = 'ACTIVE'
 """
 MARK_TERMINATED = """
 UPDATE agents SET status = 'TERMINATED', updated_at = :now
@@ -131,6 +135,11 @@ def rename(agent_id: str, name: str, now: int) -> Statement:
 def mark_terminating(agent_id: str, now: int) -> Statement:
     """ACTIVE or SUSPENDED → TERMINATING."""
     return Statement(MARK_TERMINATING, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
+
+
+def mark_suspended(agent_id: str, reason: str, now: int) -> Statement:
+    """ACTIVE → SUSPENDED."""
+    return Statement(MARK_SUSPENDED, {"id": agent_id, "reason": reason, "now": now}, touches=f"agent:{agent_id}")
 
 
 def mark_terminated(agent_id: str, now: int) -> Statement:

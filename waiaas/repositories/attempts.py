@@ -3,21 +3,24 @@
 import sqlite3
 
 from waiaas.db import Database, Statement
-from waiaas.domain.transaction import Attempt
+from waiaas.domain.transaction import Attempt, Followed
 from waiaas.repositories.rows import decodable, to_struct
 
-COLUMNS = """id, tx_id, number, kind, network, signer, tx_hash, raw, blockhash, last_valid_block_height, context_slot,
-       max_fee, status, broadcasts, endpoint, first_broadcast_at, last_broadcast_at, last_seen_at, block_number,
-       confirmations, fee, error, created_at, finished_at"""
-OPEN = f"SELECT {COLUMNS} FROM attempts WHERE network = :network AND finished_at IS NULL ORDER BY id LIMIT :limit"
+FOLLOWED = """id, tx_id, number, kind, network, signer, tx_hash, nonce, blockhash, last_valid_block_height,
+       context_slot, max_fee, status, broadcasts, endpoint, first_broadcast_at, last_broadcast_at, last_seen_at,
+       block_number, block_hash, confirmations, fee, error, created_at, finished_at"""
+COLUMNS = f"{FOLLOWED}, raw"
+GET = f"SELECT {COLUMNS} FROM attempts WHERE id = :id"
+#: without the bytes: it is read at every look, for thousands of rows
+OPEN = f"SELECT {FOLLOWED} FROM attempts WHERE network = :network AND finished_at IS NULL ORDER BY id LIMIT :limit"
 OF_TRANSACTION = f"SELECT {COLUMNS} FROM attempts WHERE tx_id = :tx_id ORDER BY number"
 OPEN_NETWORKS = "SELECT DISTINCT network FROM attempts WHERE finished_at IS NULL"
 
 INSERT = """
-INSERT INTO attempts (id, tx_id, number, kind, network, signer, tx_hash, raw, blockhash, last_valid_block_height,
-  context_slot, max_fee, created_at)
-VALUES (:id, :tx_id, :number, :kind, :network, :signer, :tx_hash, :raw, :blockhash, :last_valid_block_height,
-  :context_slot, :max_fee, :created_at)
+INSERT INTO attempts (id, tx_id, number, kind, network, signer, tx_hash, raw, nonce, blockhash,
+  last_valid_block_height, context_slot, max_fee, created_at)
+VALUES (:id, :tx_id, :number, :kind, :network, :signer, :tx_hash, :raw, :nonce, :blockhash,
+  :last_valid_block_height, :context_slot, :max_fee, :created_at)
 """
 SENT = """
 UPDATE attempts SET broadcasts = broadcasts + 1, endpoint = :endpoint, last_broadcast_at = :now,
@@ -27,28 +30,58 @@ UPDATE attempts SET broadcasts = broadcasts + 1, endpoint = :endpoint, last_broa
 REFUSED = "UPDATE attempts SET error = :error, last_broadcast_at = :now WHERE id = :id AND status = 'LIVE'"
 SEEN = "UPDATE attempts SET last_seen_at = :now, block_number = :block WHERE id = :id AND status = 'LIVE'"
 LAND = """
-UPDATE attempts SET status = 'LANDED', last_seen_at = :now, block_number = :block, confirmations = :confirmations,
-       fee = :fee, error = :error, finished_at = :finished_at
- WHERE id = :id AND status = 'LIVE'
+UPDATE attempts SET status = 'LANDED', last_seen_at = :now, block_number = :block, block_hash = :block_hash,
+       confirmations = :confirmations, fee = :fee, error = :error, finished_at = :finished_at
+ WHERE id = :id AND status IN ('LIVE', 'REPLACED')
 """
 FINALIZE = """
 UPDATE attempts SET finished_at = :now, last_seen_at = :now WHERE id = :id AND status = 'LANDED' AND finished_at IS NULL
 """
-DIE = "UPDATE attempts SET status = 'DEAD', finished_at = :now WHERE id = :id AND status = 'LIVE'"
+REVIVE = """
+UPDATE attempts SET status = 'LIVE', block_number = NULL, block_hash = NULL, confirmations = NULL
+ WHERE id = :id AND status = 'LANDED' AND finished_at IS NULL
+"""
+REPLACE = "UPDATE attempts SET status = 'REPLACED' WHERE id = :id AND status = 'LIVE'"
+BURY_RIVALS = """
+UPDATE attempts SET status = 'DEAD', finished_at = :now
+ WHERE network = :network AND signer = :signer AND nonce = :nonce AND id <> :id AND finished_at IS NULL
+"""
+HELD_NONCES = """
+SELECT nonce, status FROM attempts
+ WHERE network = :network AND signer = :signer AND nonce >= :lowest AND status IN ('LIVE', 'LANDED')
+"""
+DIE = "UPDATE attempts SET status = 'DEAD', finished_at = :now WHERE id = :id AND status IN ('LIVE', 'REPLACED')"
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
     return to_struct(row, Attempt, "attempts")
 
 
-async def open_on(db: Database, network: str, limit: int = 10_000) -> list[Attempt]:
+def _followed(row: sqlite3.Row) -> Followed:
+    return to_struct(row, Followed, "attempts")
+
+
+async def get(db: Database, attempt_id: str) -> Attempt:
+    """An attempt that was found before, with its bytes: no row of the table is ever deleted."""
+    row = await db.fetch_one(GET, {"id": attempt_id})
+    assert row is not None
+    return _attempt(row)
+
+
+async def open_on(db: Database, network: str, limit: int = 10_000) -> list[Followed]:
     """Attempts of a network whose end is not final yet, oldest first."""
-    return decodable(await db.fetch_all(OPEN, {"network": network, "limit": limit}), _attempt)
+    return decodable(await db.fetch_all(OPEN, {"network": network, "limit": limit}), _followed)
 
 
 async def of_transaction(db: Database, tx_id: str) -> list[Attempt]:
     """All attempts of a transaction, oldest first."""
     return [_attempt(row) for row in await db.fetch_all(OF_TRANSACTION, {"tx_id": tx_id})]
+
+
+async def held_nonces(db: Database, network: str, signer: str, lowest: int) -> dict[int, str]:
+    """Nonces from `lowest` on that signed bytes hold → LIVE or LANDED."""
+    params = {"network": network, "signer": signer, "lowest": lowest}
+    return {row["nonce"]: row["status"] for row in await db.fetch_all(HELD_NONCES, params)}
 
 
 async def open_networks(db: Database) -> set[str]:
@@ -69,6 +102,7 @@ def insert(attempt: Attempt) -> Statement:
             "signer": attempt.signer,
             "tx_hash": attempt.tx_hash,
             "raw": attempt.raw,
+            "nonce": attempt.nonce,
             "blockhash": attempt.blockhash,
             "last_valid_block_height": attempt.last_valid_block_height,
             "context_slot": attempt.context_slot,
@@ -94,21 +128,23 @@ def seen(attempt_id: str, block: int, now: int) -> Statement:
 
 
 def land(
-    attempt: Attempt,
+    attempt: Followed,
     *,
     block: int,
+    block_hash: str | None,
     confirmations: int | None,
     fee: int,
     error: str | None,
     finalized: bool,
     now: int,
 ) -> Statement:
-    """LIVE → LANDED, with the fee as paid."""
+    """LIVE or REPLACED → LANDED, with the fee as paid."""
     return Statement(
         LAND,
         {
             "id": attempt.id,
             "block": block,
+            "block_hash": block_hash,
             "confirmations": confirmations,
             "fee": str(fee),
             "error": error,
@@ -123,6 +159,22 @@ def finalize(attempt_id: str, now: int) -> Statement:
     return Statement(FINALIZE, {"id": attempt_id, "now": now})
 
 
+def revive(attempt_id: str) -> Statement:
+    """LANDED → LIVE: the block it was in is gone."""
+    return Statement(REVIVE, {"id": attempt_id})
+
+
+def replace(attempt_id: str) -> Statement:
+    """LIVE → REPLACED: another attempt has its nonce; both are watched until one has landed."""
+    return Statement(REPLACE, {"id": attempt_id})
+
+
+def bury_rivals(landed: Followed, now: int) -> Statement:
+    """Once one attempt of a nonce is final, the others are DEAD."""
+    params = {"network": landed.network, "signer": landed.signer, "nonce": landed.nonce, "id": landed.id, "now": now}
+    return Statement(BURY_RIVALS, params, expect=None)
+
+
 def die(attempt_id: str, now: int) -> Statement:
-    """LIVE → DEAD, on proof."""
+    """LIVE or REPLACED → DEAD, on proof."""
     return Statement(DIE, {"id": attempt_id, "now": now})

@@ -15,9 +15,13 @@ SELECT a.ledger_version, l.id AS row_id, {", ".join("l." + column for column in 
 """
 OF_SESSION = """
 SELECT asset, state, reserved, settled FROM spend_ledger
- WHERE session_id = :session_id AND kind = 'AMOUNT' AND (:without IS NULL OR tx_id <> :without)
+ WHERE session_id = :session_id AND kind <> 'FEE' AND (:without IS NULL
+   OR tx_id <> :without AND tx_id NOT IN (SELECT id FROM transactions WHERE parent_id = :without))
 """
 OF_TRANSACTION = f"SELECT {COLUMNS} FROM spend_ledger WHERE tx_id = :tx_id"
+OF_ITEMS = f"""
+SELECT {COLUMNS} FROM spend_ledger WHERE tx_id IN (SELECT id FROM transactions WHERE parent_id = :tx_id)
+"""
 
 RAISE_FROM = "UPDATE agents SET ledger_version = ledger_version + 1 WHERE id = :agent_id AND ledger_version = :version"
 RAISE = "UPDATE agents SET ledger_version = ledger_version + 1 WHERE id = :agent_id"
@@ -29,12 +33,28 @@ VALUES (:id, :agent_id, :session_id, :tx_id, :asset, :kind, :spender, 'RESERVED'
 SETTLE = """
 UPDATE spend_ledger SET state = 'SPENT', settled = :settled, settled_at = :now,
        version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
- WHERE tx_id = :tx_id AND kind = :kind AND state = 'RESERVED'
+ WHERE tx_id = :tx_id AND kind = :kind AND asset = :asset AND state = 'RESERVED'
+"""
+SETTLE_ROW = """
+UPDATE spend_ledger SET state = 'SPENT', settled = :settled, settled_at = :now,
+       version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
+ WHERE id = :id AND state = 'RESERVED'
+"""
+SETTLE_AMOUNTS = """
+UPDATE spend_ledger SET state = 'SPENT', settled = reserved, settled_at = :now,
+       version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
+ WHERE tx_id = :tx_id AND kind = 'AMOUNT' AND state = 'RESERVED'
 """
 RELEASE = """
 UPDATE spend_ledger SET state = 'RELEASED', settled_at = :now,
        version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
- WHERE tx_id = :tx_id AND kind = :kind AND state = 'RESERVED'
+ WHERE tx_id = :tx_id AND kind <> :kept AND state = 'RESERVED'
+"""
+RELEASE_ALLOWANCES = """
+UPDATE spend_ledger SET state = 'RELEASED', settled_at = :now,
+       version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
+ WHERE agent_id = :agent_id AND asset = :asset AND spender = :spender AND kind = 'ALLOWANCE' AND state = 'RESERVED'
+   AND tx_id <> :but AND (SELECT t.status FROM transactions AS t WHERE t.id = spend_ledger.tx_id) = 'CONFIRMED'
 """
 SET_FEE = """
 UPDATE spend_ledger SET reserved = :fee, version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
@@ -72,7 +92,7 @@ async def changed(db: Database, agent_id: str, *, after: int = -1, since: int = 
 
 
 async def spent_by_session(db: Database, session_id: str, *, without: str | None = None) -> dict[str, int]:
-    """Asset → settled plus reserved amounts of one session, fees and the transaction `without` left out."""
+    """Asset → settled and reserved amounts and allowances of a session, without fees and the transaction `without`."""
     totals: dict[str, int] = {}
     for row in await db.fetch_all(OF_SESSION, {"session_id": session_id, "without": without}):
         if row["state"] == LedgerState.RELEASED:
@@ -85,6 +105,11 @@ async def spent_by_session(db: Database, session_id: str, *, without: str | None
 async def of_transaction(db: Database, tx_id: str) -> list[LedgerRow]:
     """The rows of one transaction."""
     return [_row(row) for row in await db.fetch_all(OF_TRANSACTION, {"tx_id": tx_id})]
+
+
+async def of_items(db: Database, tx_id: str) -> list[LedgerRow]:
+    """The rows of an EVM batch: each is an item's."""
+    return [_row(row) for row in await db.fetch_all(OF_ITEMS, {"tx_id": tx_id})]
 
 
 def raise_version(agent_id: str, *, was: int) -> Statement:
@@ -115,14 +140,34 @@ def reserve(row: LedgerRow) -> Statement:
     )
 
 
-def settle(tx_id: str, kind: LedgerKind, amount: int, now: int) -> Statement:
+def settle(tx_id: str, kind: LedgerKind, asset: str, amount: int, now: int) -> Statement:
     """RESERVED → SPENT with what it really cost; stale if it was settled or released before."""
-    return Statement(SETTLE, {"tx_id": tx_id, "kind": kind, "settled": str(amount), "now": now})
+    params = {"tx_id": tx_id, "kind": kind, "asset": asset, "settled": str(amount), "now": now}
+    return Statement(SETTLE, params)
 
 
-def release(tx_id: str, kind: LedgerKind, now: int) -> Statement:
-    """RESERVED → RELEASED, on proof of no effect; stale if it was settled or released before."""
-    return Statement(RELEASE, {"tx_id": tx_id, "kind": kind, "now": now})
+def settle_row(row_id: str, amount: int, now: int) -> Statement:
+    """One row RESERVED → SPENT; stale if it was settled or released before."""
+    return Statement(SETTLE_ROW, {"id": row_id, "settled": str(amount), "now": now})
+
+
+def settle_amounts(tx_id: str, now: int) -> Statement:
+    """Every AMOUNT still RESERVED → SPENT as reserved: what the effects declared."""
+    return Statement(SETTLE_AMOUNTS, {"tx_id": tx_id, "now": now}, expect=None)
+
+
+def release(tx_id: str, now: int, *, kept: LedgerKind | None = None) -> Statement:
+    """RESERVED → RELEASED, on proof of no effect, but for the kind that is `kept`; the row's move guards it."""
+    return Statement(RELEASE, {"tx_id": tx_id, "kept": kept or "", "now": now}, expect=None)
+
+
+def release_allowances(agent_id: str, asset: str, spender: str, *, but: str, now: int) -> Statement:
+    """Allowances that a spender had end when another transaction, `but`, has replaced or revoked them.
+
+    What is still under way stays set aside: it may land after this one.
+    """
+    params = {"agent_id": agent_id, "asset": asset, "spender": spender, "but": but, "now": now}
+    return Statement(RELEASE_ALLOWANCES, params, expect=None)
 
 
 def set_fee(tx_id: str, fee: int) -> Statement:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from waiaas.db import Statement
+from waiaas.db import Database, Statement
 from waiaas.domain.event import NOTHING, About, EventType
 from waiaas.ids import new_id
 
@@ -12,6 +12,12 @@ EMIT = """
 INSERT INTO outbox (id, event_type, agent_id, session_id, tx_id, payload, created_at)
 VALUES (:id, :event_type, :agent_id, :session_id, :tx_id, :payload, :now)
 """
+HAS = "SELECT 1 FROM outbox WHERE tx_id = :tx_id AND event_type = :event_type LIMIT 1"
+
+
+async def has(db: Database, tx_id: str, event: EventType) -> bool:
+    """Whether such an event of the transaction is there."""
+    return await db.fetch_one(HAS, {"tx_id": tx_id, "event_type": event}) is not None
 
 
 def emit(

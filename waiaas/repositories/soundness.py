@@ -25,7 +25,7 @@ SELECT DISTINCT t.id, t.status FROM spend_ledger AS l JOIN transactions AS t ON 
 """
 LIVE_WITHOUT_RESERVATION = """
 SELECT t.id, t.status FROM transactions AS t
- WHERE t.finished_at IS NULL AND t.parent_id IS NULL AND NOT EXISTS (
+ WHERE t.finished_at IS NULL AND NOT (t.type = 'BATCH' AND t.chain = 'ethereum') AND NOT EXISTS (
    SELECT 1 FROM spend_ledger AS l WHERE l.tx_id = t.id AND l.state = 'RESERVED' AND l.kind IN ('AMOUNT', 'FEE'))
 """
 AGENTS = "SELECT id, status FROM agents"

@@ -2,13 +2,17 @@
 
 import sqlite3
 
+import msgspec
+
 from waiaas.db import Database, Statement
+from waiaas.domain.chain import Network
 from waiaas.domain.transaction import Progress, Status, Transaction, View
 from waiaas.errors import TransactionNotFound
 from waiaas.repositories.rows import decodable, to_struct
 
-COLUMNS = """id, agent_id, session_id, chain, network, origin, type, status, tier, request, request_hash, decision,
-       provenance, idempotency_key, amount, asset, to_address, tx_hash, fee, error, error_code, queued_at, due_at,
+COLUMNS = """id, agent_id, session_id, parent_id, batch_index, chain, network, origin, type, status, tier, request,
+       request_hash, decision, provenance, idempotency_key, amount, asset, to_address, token_mint, contract_address,
+       method_signature, spender_address, approved_amount, tx_hash, fee, error, error_code, queued_at, due_at,
        submitted_at, executed_at, finished_at, created_at, updated_at"""
 #: named in a condition beside the status that is meant, so that SQLite sees that idx_transactions_live holds the rows
 LIVE = "('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
@@ -21,30 +25,88 @@ SELECT t.*, COALESCE(a.number, 0) AS attempt_count, a.last_broadcast_at, a.last_
 """
 GET = f"SELECT {COLUMNS} FROM transactions WHERE id = :id"
 GET_VIEW = f"{VIEW} WHERE t.id = :id AND (:agent_id IS NULL OR t.agent_id = :agent_id)"
-LIST = f"""{VIEW}
- WHERE t.parent_id IS NULL AND (:agent_id IS NULL OR t.agent_id = :agent_id) AND (:cursor IS NULL OR t.id < :cursor)
+#: ids are hexadecimal, so '~' is behind them all; the plus keeps SQLite from collecting every row without a parent
+PAGE = """t.id < COALESCE(:cursor, '~') AND +t.parent_id IS NULL
    AND (:status IS NULL OR t.status = :status) AND (:type IS NULL OR t.type = :type)
    AND (:tier IS NULL OR t.tier = :tier) AND (:since IS NULL OR t.created_at >= :since)
    AND (:until IS NULL OR t.created_at < :until)
  ORDER BY t.id DESC LIMIT :limit
 """
+LIST = f"{VIEW} WHERE {PAGE}"
+LIST_OF_AGENT = f"{VIEW} WHERE t.agent_id = :agent_id AND {PAGE}"
 OPEN = f"""{VIEW}
- WHERE t.parent_id IS NULL AND (:agent_id IS NULL OR t.agent_id = :agent_id) AND t.status IN ('PENDING', 'QUEUED')
+ WHERE t.status IN ('PENDING', 'QUEUED') AND t.status IN {LIVE} AND +t.parent_id IS NULL
+   AND (:agent_id IS NULL OR t.agent_id = :agent_id)
  ORDER BY t.id DESC
 """
 BY_KEY = f"SELECT {COLUMNS} FROM transactions WHERE agent_id = :agent_id AND idempotency_key = :key"
-TO_EXECUTE = f"""
+TWIN = f"""
 SELECT {COLUMNS} FROM transactions
- WHERE status IN ('PENDING', 'EXECUTING') AND network = :network AND id > :after ORDER BY id LIMIT :limit
+ WHERE agent_id = (SELECT agent_id FROM sessions WHERE id = :session_id) AND request_hash = :request_hash
+   AND created_at > :since AND session_id = :session_id AND parent_id IS NULL AND status <> 'CANCELLED'
+ ORDER BY id DESC LIMIT 1
+"""
+#: from one network to the next in idx_transactions_work, however many rows each has
+NETWORKS_AT_WORK = """
+WITH RECURSIVE found(network) AS (
+  SELECT MIN(network) FROM transactions WHERE status IN ('PENDING', 'EXECUTING')
+  UNION ALL
+  SELECT (SELECT MIN(network) FROM transactions WHERE status IN ('PENDING', 'EXECUTING') AND network > found.network)
+    FROM found WHERE found.network IS NOT NULL)
+SELECT network FROM found WHERE network IS NOT NULL
+"""
+#: an EVM batch is moved by its items, an item waits for those before it, an approval for its reset and for what was
+#: approved before for that spender: only so it is known whether there is an allowance to be reset
+TO_EXECUTE = f"""
+SELECT {COLUMNS} FROM transactions AS t
+ WHERE status IN ('PENDING', 'EXECUTING') AND network = :network AND id > :after
+   AND NOT (type = 'BATCH' AND chain = 'ethereum')
+   AND (parent_id IS NULL
+     OR (SELECT p.status FROM transactions p WHERE p.id = t.parent_id) IN ('PENDING', 'EXECUTING', 'SUBMITTED'))
+   AND NOT EXISTS (SELECT 1 FROM transactions s
+                    WHERE s.parent_id = t.parent_id AND s.batch_index < t.batch_index AND s.status <> 'CONFIRMED')
+   AND NOT EXISTS (SELECT 1 FROM transactions c WHERE c.parent_id = t.id AND c.status <> 'CONFIRMED')
+   AND NOT (type = 'APPROVE' AND chain = 'ethereum' AND EXISTS (
+     SELECT 1 FROM transactions o
+      WHERE o.agent_id = t.agent_id AND o.status IN {LIVE} AND o.type = 'APPROVE' AND o.id <> t.id
+        AND o.token_mint = t.token_mint AND o.spender_address = t.spender_address
+        AND (o.status = 'SUBMITTED'
+          OR o.status <> 'QUEUED' AND t.parent_id IS NULL AND COALESCE(o.parent_id, o.id) < t.id)))
+ ORDER BY id LIMIT :limit
+"""
+CHILDREN = f"SELECT {COLUMNS} FROM transactions WHERE parent_id = :parent_id ORDER BY batch_index"
+#: of several, the one that has begun to sign goes on
+RUNNING_BATCH = """
+SELECT id FROM transactions
+ WHERE agent_id = :agent_id AND type = 'BATCH' AND chain = 'ethereum' AND status IN ('EXECUTING', 'SUBMITTED')
+ ORDER BY status DESC, id LIMIT 1
+"""
+PARENT = "SELECT parent_id FROM transactions WHERE id = :id"
+ORPHANS = f"""
+SELECT {COLUMNS} FROM transactions AS t
+ WHERE status IN ('EXECUTING', 'SUBMITTED') AND status IN {LIVE} AND chain = 'ethereum'
+   AND (type = 'BATCH' AND NOT EXISTS (SELECT 1 FROM transactions c WHERE c.parent_id = t.id AND c.finished_at IS NULL)
+     OR type = 'APPROVE' AND status = 'EXECUTING' AND EXISTS (
+       SELECT 1 FROM transactions c
+        WHERE c.parent_id = t.id AND c.finished_at IS NOT NULL AND c.status <> 'CONFIRMED'))
 """
 DUE = f"""
 SELECT {COLUMNS} FROM transactions
  WHERE status = 'QUEUED' AND status IN {LIVE} AND tier = 'DELAY' ORDER BY due_at LIMIT :limit
 """
+#: an item's time begins when the one before it has ended; while a reset or an item is under way, and no longer, its
+#: parent's time stands still
 UNSIGNED_TOO_LONG = f"""
-SELECT {COLUMNS} FROM transactions
+SELECT {COLUMNS} FROM transactions AS t
  WHERE status IN ('PENDING', 'EXECUTING') AND status IN {LIVE}
-   AND (status = 'PENDING' AND created_at <= :before OR status = 'EXECUTING' AND updated_at <= :before)
+   AND (status = 'PENDING' AND created_at <= :before AND parent_id IS NULL
+     OR status = 'PENDING' AND EXISTS (
+       SELECT 1 FROM transactions s
+        WHERE s.parent_id = t.parent_id AND s.batch_index = t.batch_index - 1 AND s.finished_at <= :before)
+     OR status = 'EXECUTING' AND updated_at <= :before)
+   AND NOT EXISTS (
+     SELECT 1 FROM transactions c
+      WHERE c.parent_id = t.id AND (c.status IN ('EXECUTING', 'SUBMITTED') OR c.finished_at > :before))
  ORDER BY +id LIMIT :limit
 """
 OPEN_OF_AGENT = f"""
@@ -67,17 +129,35 @@ SELECT COUNT(*) AS n FROM transactions WHERE status = 'QUEUED' AND status IN {LI
 COUNT_LIVE = f"SELECT status, network, COUNT(*) AS n FROM transactions WHERE status IN {LIVE} GROUP BY status, network"
 COUNT_OF_SESSION = """
 SELECT COUNT(*) AS n FROM transactions
- WHERE session_id = :session_id AND status NOT IN ('CANCELLED', 'EXPIRED') AND (:without IS NULL OR id <> :without)
+ WHERE session_id = :session_id AND parent_id IS NULL AND status NOT IN ('CANCELLED', 'EXPIRED')
+   AND (:without IS NULL OR id NOT IN (:without,
+     COALESCE((SELECT parent_id FROM transactions WHERE id = :without), ''),
+     COALESCE((SELECT parent_id FROM transactions WHERE id =
+       (SELECT parent_id FROM transactions WHERE id = :without)), '')))
+"""
+#: the judged one does not count, nor, while an item or its reset is judged, its batch
+RECENT = """
+SELECT created_at FROM transactions
+ WHERE agent_id = :agent_id AND parent_id IS NULL AND origin = 'send' AND created_at > :since
+   AND status NOT IN ('CANCELLED', 'EXPIRED')
+   AND (:without IS NULL OR id NOT IN (:without,
+     COALESCE((SELECT parent_id FROM transactions WHERE id = :without), ''),
+     COALESCE((SELECT parent_id FROM transactions WHERE id =
+       (SELECT parent_id FROM transactions WHERE id = :without)), '')))
+ ORDER BY created_at DESC LIMIT :limit
 """
 
-INSERT = """
-INSERT INTO transactions (id, agent_id, session_id, chain, network, origin, type, status, tier, request, request_hash,
-  decision, provenance, idempotency_key, amount, asset, to_address, error, error_code, finished_at, created_at,
-  updated_at)
-VALUES (:id, :agent_id, :session_id, :chain, :network, :origin, :type, :status, :tier, :request, :request_hash,
-  :decision, :provenance, :idempotency_key, :amount, :asset, :to_address, :error, :error_code, :finished_at,
-  :created_at, :created_at)
+INSERT = f"""
+INSERT INTO transactions ({COLUMNS})
+VALUES ({", ".join(":" + column for column in COLUMNS.replace(",", " ").split())})
 """
+IS_ONLY_APPROVAL = f"""
+SELECT 1 WHERE NOT EXISTS (
+  SELECT 1 FROM transactions
+   WHERE agent_id = :agent_id AND status = 'SUBMITTED' AND status IN {LIVE} AND type = 'APPROVE' AND chain = 'ethereum'
+     AND token_mint = :token AND spender_address = :spender)
+"""
+IS_STILL = "SELECT 1 FROM transactions WHERE id = :id AND status = :status"
 MARK_QUEUED = """
 UPDATE transactions SET status = 'QUEUED', queued_at = :now, due_at = :due_at, updated_at = :now
  WHERE id = :id AND status = 'PENDING'
@@ -146,8 +226,8 @@ async def page(
 ) -> list[View]:
     """Transactions newest first; those with since ≤ created_at < until."""
     filters = {"status": status, "type": type, "tier": tier, "since": since, "until": until}
-    rows = await db.fetch_all(LIST, {"limit": limit, "agent_id": agent_id, "cursor": cursor, **filters})
-    return decodable(rows, _view)
+    params = {"limit": limit, "agent_id": agent_id, "cursor": cursor, **filters}
+    return decodable(await db.fetch_all(LIST if agent_id is None else LIST_OF_AGENT, params), _view)
 
 
 async def open_views(db: Database, agent_id: str | None) -> list[View]:
@@ -159,6 +239,17 @@ async def find_by_key(db: Database, agent_id: str, key: str) -> Transaction | No
     """The transaction that this idempotency key is bound to."""
     row = await db.fetch_one(BY_KEY, {"agent_id": agent_id, "key": key})
     return _transaction(row) if row else None
+
+
+async def find_twin(db: Database, session_id: str, request_hash: str, since: int) -> Transaction | None:
+    """The newest accepted transaction of the session for the same request, made after `since`."""
+    row = await db.fetch_one(TWIN, {"session_id": session_id, "request_hash": request_hash, "since": since})
+    return _transaction(row) if row else None
+
+
+async def networks_at_work(db: Database) -> list[Network]:
+    """Networks with a row that is PENDING or EXECUTING."""
+    return [Network(row["network"]) for row in await db.fetch_all(NETWORKS_AT_WORK)]
 
 
 async def to_execute(db: Database, network: str, *, after: str, limit: int) -> tuple[list[Transaction], str | None]:
@@ -194,6 +285,30 @@ async def _all(db: Database, sql: str, **params: object) -> list[Transaction]:
     return decodable(await db.fetch_all(sql, params), _transaction)
 
 
+async def children(db: Database, parent_id: str) -> list[Transaction]:
+    """Items of a batch, or the reset of an approval, in order."""
+    return await _all(db, CHILDREN, parent_id=parent_id)
+
+
+async def running_batch(db: Database, agent_id: str) -> str | None:
+    """The agent's EVM batch under way: its items alone may take nonces."""
+    row = await db.fetch_one(RUNNING_BATCH, {"agent_id": agent_id})
+    return row["id"] if row else None
+
+
+async def ancestors(db: Database, tx: Transaction) -> list[str]:
+    """The batch of an item, the approval of a reset, and the batch of that; nearest first."""
+    if tx.parent_id is None:
+        return []
+    row = await db.fetch_one(PARENT, {"id": tx.parent_id})
+    return [tx.parent_id, *([row["parent_id"]] if row and row["parent_id"] else [])]
+
+
+async def orphans(db: Database) -> list[Transaction]:
+    """Parents under way of which nothing is expected any more: every item has ended, or the reset was not made."""
+    return await _all(db, ORPHANS)
+
+
 async def in_flight(db: Database, agent_id: str | None = None) -> list[sqlite3.Row]:
     """(id, agent_id, network, tx_hash) of everything whose signed bytes may still land."""
     return await db.fetch_all(IN_FLIGHT, {"agent_id": agent_id})
@@ -222,34 +337,26 @@ async def count_of_session(db: Database, session_id: str, *, without: str | None
     return int(row["n"]) if row else 0
 
 
+async def recent(db: Database, agent_id: str, *, since: int, limit: int, without: str | None = None) -> tuple[int, ...]:
+    """When the agent's requests later than `since` were made, newest first; an EVM batch counts once."""
+    params = {"agent_id": agent_id, "since": since, "limit": limit, "without": without}
+    return tuple(row["created_at"] for row in await db.fetch_all(RECENT, params))
+
+
 def insert(tx: Transaction) -> Statement:
     """A new row, PENDING or (denied) CANCELLED; ConstraintFailed if its idempotency key is taken."""
-    return Statement(
-        INSERT,
-        {
-            "id": tx.id,
-            "agent_id": tx.agent_id,
-            "session_id": tx.session_id,
-            "chain": tx.chain,
-            "network": tx.network,
-            "origin": tx.origin,
-            "type": tx.type,
-            "status": tx.status,
-            "tier": tx.tier,
-            "request": tx.request,
-            "request_hash": tx.request_hash,
-            "decision": tx.decision,
-            "provenance": tx.provenance,
-            "idempotency_key": tx.idempotency_key,
-            "amount": tx.amount,
-            "asset": tx.asset,
-            "to_address": tx.to_address,
-            "error": tx.error,
-            "error_code": tx.error_code,
-            "finished_at": tx.finished_at,
-            "created_at": tx.created_at,
-        },
-    )
+    return Statement(INSERT, msgspec.structs.asdict(tx))
+
+
+def is_still(tx_id: str, status: Status) -> Statement:
+    """Guard: no other step has moved it."""
+    return Statement(IS_STILL, {"id": tx_id, "status": status})
+
+
+def is_only_approval(tx: Transaction) -> Statement:
+    """Guard: no other EVM approval of the same token for the same spender may still land."""
+    params = {"agent_id": tx.agent_id, "token": tx.token_mint, "spender": tx.spender_address}
+    return Statement(IS_ONLY_APPROVAL, params)
 
 
 def mark_queued(tx_id: str, *, due_at: int, now: int) -> Statement:
@@ -267,7 +374,7 @@ def mark_released(tx_id: str, now: int) -> Statement:
     return Statement(MARK_RELEASED, {"id": tx_id, "now": now}, touches=f"tx:{tx_id}")
 
 
-def mark_submitted(tx_id: str, *, tx_hash: str, now: int) -> Statement:
+def mark_submitted(tx_id: str, *, tx_hash: str | None, now: int) -> Statement:
     """EXECUTING → SUBMITTED, in the commit that makes the signed bytes durable."""
     return Statement(MARK_SUBMITTED, {"id": tx_id, "tx_hash": tx_hash, "now": now}, touches=f"tx:{tx_id}")
 
@@ -278,7 +385,7 @@ def mark_signed_again(tx_id: str, *, was: str, tx_hash: str, now: int) -> Statem
     return Statement(MARK_SIGNED_AGAIN, params, touches=f"tx:{tx_id}")
 
 
-def mark_confirmed(tx_id: str, *, tx_hash: str, fee: str, now: int) -> Statement:
+def mark_confirmed(tx_id: str, *, tx_hash: str | None, fee: str | None, now: int) -> Statement:
     """SUBMITTED → CONFIRMED; `fee` is JSON {asset, amount} as paid."""
     params = {"id": tx_id, "tx_hash": tx_hash, "fee": fee, "now": now}
     return Statement(MARK_CONFIRMED, params, touches=f"tx:{tx_id}")

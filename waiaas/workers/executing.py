@@ -1,13 +1,14 @@
 """The execute worker: takes what is accepted as far as SUBMITTED, a bounded number per network at once."""
 
+import asyncio
 from collections import Counter
 
 import structlog
 
 from waiaas.domain.chain import Network
 from waiaas.domain.transaction import Transaction
-from waiaas.errors import NoEndpoint, Transient, WaiaasError
-from waiaas.pipeline.core import Core, Waiting
+from waiaas.errors import NoEndpoint, NonceLaneBusy, Transient, WaiaasError
+from waiaas.pipeline.core import Core
 from waiaas.pipeline.execute import execute
 from waiaas.repositories import transactions
 from waiaas.workers.loop import Crew
@@ -18,6 +19,8 @@ AT_ONCE = 32
 FIRST_PAUSES = (1, 2, 4)
 LATER = 10
 PAGE = 64
+#: rows that are accepted or done within this time are looked for once
+SHARED_SECONDS = 0.003
 
 log = structlog.get_logger()
 
@@ -34,8 +37,10 @@ class Executing:
 
     async def tick(self) -> float | None:
         """Start what can be started."""
-        for network in self._core.chains.networks():
+        for network in await transactions.networks_at_work(self._core.db):
             await self._fill(network)
+        # whatever wakes it meanwhile shares one look
+        await asyncio.sleep(SHARED_SECONDS)
         return None
 
     async def join(self) -> None:
@@ -66,7 +71,7 @@ class Executing:
         try:
             await execute(core, tx)
         except Transient as error:
-            pause = self._postpone(tx, "CHAIN_UNREACHABLE")
+            pause = self._postpone(tx, error.waiting)
             if isinstance(error, NoEndpoint):
                 self._silent_until[tx.network] = core.clock.now() + pause
             log.warning("not_signed_yet", tx_id=tx.id, error=error.message, next_try_seconds=pause)
@@ -81,9 +86,10 @@ class Executing:
 
     def _postpone(self, tx: Transaction, reason: str) -> int:
         """Note why and until when it waits; in how many seconds it is tried again."""
-        now, before = self._core.clock.now(), self._core.waiting.get(tx.id)
+        before = self._core.waiting.get(tx.id)
         tries = before.tries if before else 0
         pause = FIRST_PAUSES[tries] if tries < len(FIRST_PAUSES) else LATER
-        since = before.since if before else now
-        self._core.waiting[tx.id] = Waiting(reason, since, now + pause, tries + 1)
+        # a batch holds its agent's lane for moments: nothing is asked of the chain too often by waiting for that
+        pause = FIRST_PAUSES[0] if reason == NonceLaneBusy.waiting else pause
+        self._core.wait(tx.id, reason, pause)
         return pause

@@ -10,6 +10,7 @@ from waiaas.domain.event import SYSTEM, AuditEvent, EventType
 from waiaas.pipeline.agents import end_terminating
 from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.family import end_orphans
 from waiaas.pipeline.recover import recover
 from waiaas.pipeline.release import Delays, expire_unsigned
 from waiaas.pipeline.sessions import note_expired
@@ -63,6 +64,7 @@ def _confirming(core: Core, network: Network) -> Worker:
 
 async def _cleanup(core: Core, minutely: Sequence[Callable[[], Awaitable[None]]]) -> None:
     await note_expired(core)
+    await end_orphans(core)
     await core.db.commit(nonces.sweep(core.clock.now()))
     await end_terminating(core)
     for work in minutely:

@@ -1,0 +1,137 @@
+"""Blocks that go: the same bytes again, and what is told as done stays done."""
+
+import pytest
+
+from tests.pipeline.ethereum import AGAIN, ETHER
+from waiaas.chains.evm import abi
+from waiaas.domain.transaction import AttemptStatus
+
+LANDED, LIVE = AttemptStatus.LANDED, AttemptStatus.LIVE
+LOOKS = 3
+
+
+async def test_what_is_confirmed_is_watched_until_it_is_final(eth):
+    eth.not_final()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]
+    (attempt,) = await eth.attempts(tx)
+    assert (attempt.status, attempt.finished_at, attempt.block_hash is None) == (LANDED, None, False)
+    assert "TX_FINALIZED" not in await eth.events(tx)
+    eth.faults.heal()
+    await eth.confirm()
+    (attempt,) = await eth.attempts(tx)
+    assert attempt.finished_at is not None
+    assert (await eth.events(tx))[-2:] == ["TX_CONFIRMED", "TX_FINALIZED"]
+
+
+async def test_a_block_that_vanishes_takes_the_bytes_and_not_the_word(eth):
+    async with eth.reorganised():
+        tx = await eth.execute(await eth.want(eth.pay()))
+        await eth.confirm()
+        booked = await eth.rows_of(tx)
+        assert {state for _, _, state, _ in booked} == {"SPENT"}
+    for _ in range(LOOKS):
+        assert await eth.states(tx) == [("SEND", LANDED)]
+        await eth.confirm()
+    assert await eth.states(tx) == [("SEND", LIVE)]
+    assert (await eth.said(tx), await eth.rows_of(tx)) == ([("CONFIRMED", None)], booked)
+    assert "TX_REORGED" in await eth.audited(tx)
+    assert "TX_REORGED" in await eth.events(tx)
+    eth.faults.heal()
+    await eth.confirm(AGAIN)
+    await eth.confirm()
+    assert await eth.states(tx) == [("SEND", LANDED)]
+    assert len(set(eth.faults.sent)) == 1
+    assert (await eth.said(tx), await eth.rows_of(tx)) == ([("CONFIRMED", None)], booked)
+    assert (await eth.audited(tx)).count("TX_CONFIRMED") == 1
+    assert await eth.balance(eth.bob) == 100 * ETHER + 1000
+
+
+async def test_a_node_that_lags_for_a_look_reorganises_nothing(eth):
+    eth.not_final()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.confirm()
+    for _ in range(LOOKS - 1):
+        eth.faults.answer("eth_getTransactionReceipt", None)
+        await eth.confirm()
+    await eth.confirm()
+    assert (await eth.states(tx), "TX_REORGED" in await eth.audited(tx)) == ([("SEND", LANDED)], False)
+
+
+async def test_after_a_reorganisation_the_nonce_stays_its_own(eth):
+    async with eth.reorganised():
+        tx = await eth.execute(await eth.want(eth.pay()))
+        await eth.confirm()
+    for _ in range(LOOKS):
+        await eth.confirm()
+    other = await eth.execute(await eth.want(eth.pay(2)))
+    assert await eth.nonces(tx, other) == [0, 1]
+    await eth.confirm(AGAIN)
+    await eth.confirm()
+    assert await eth.states(other) == [("SEND", LANDED)]
+
+
+async def test_a_payment_that_vanished_and_was_overtaken_by_a_stranger_stays_as_it_was_told(eth):
+    async with eth.reorganised():
+        tx = await eth.execute(await eth.want(eth.pay()))
+        await eth.confirm()
+    for _ in range(LOOKS):
+        await eth.confirm()
+    eth.faults.heal()
+    await eth.spend_elsewhere(0)
+    for _ in range(2):
+        await eth.confirm(AGAIN)
+    assert (await eth.states(tx), await eth.said(tx)) == ([("SEND", AttemptStatus.DEAD)], [("CONFIRMED", None)])
+    assert "UNKNOWN_SPEND" in await eth.audited(tx)
+    assert (await eth.agent()).status.value == "SUSPENDED"
+
+
+async def test_a_revert_is_a_failure_only_when_it_is_final(eth):
+    """C01: the second payment of tokens reverts; it could still succeed in another block."""
+    await eth.allow_tokens()
+    await eth.node.hold()
+    first = await eth.execute(await eth.want(eth.pay_token(600_000)))
+    second = await eth.execute(await eth.want(eth.pay_token(700_000)))
+    eth.not_final()
+    await eth.node.mine()
+    for _ in range(3):
+        await eth.confirm()
+    assert await eth.said(first, second) == [("CONFIRMED", None), ("SUBMITTED", None)]
+    assert {state for _, _, state, _ in await eth.rows_of(second)} == {"RESERVED"}
+    eth.faults.heal()
+    await eth.confirm()
+    assert await eth.said(second) == [("FAILED", "ONCHAIN_FAILURE")]
+    booked = {(kind, asset): state for kind, asset, state, _ in await eth.rows_of(second)}
+    assert booked == {("AMOUNT", eth.token.address): "RELEASED", ("FEE", "ethereum"): "SPENT"}
+
+
+async def test_a_revert_that_becomes_a_success_in_another_block_is_a_success(eth):
+    await eth.allow_tokens()
+    await eth.node.hold()
+    snapshot = await eth.node.call("evm_snapshot")
+    eth.not_final()
+    first = await eth.execute(await eth.want(eth.pay_token(600_000)))
+    second = await eth.execute(await eth.want(eth.pay_token(700_000)))
+    await eth.node.mine()
+    await eth.confirm()
+    assert await eth.said(second) == [("SUBMITTED", None)]
+    assert await eth.node.call("evm_revert", snapshot)
+    # in the other history somebody gives Alice what she lacks
+    await eth.node.call("evm_setAutomine", True)
+    await (await eth.maker()).land(eth.token.address, abi.call(abi.TRANSFER, eth.alice.public_key, 500_000))
+    eth.faults.heal()
+    for _ in range(6):
+        await eth.confirm(AGAIN)
+    assert await eth.said(first, second) == [("CONFIRMED", None)] * 2
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+async def test_a_receipt_that_is_missing_for_a_look_delays_the_end(eth, looks):
+    tx = await eth.execute(await eth.want(eth.pay()))
+    for _ in range(looks):
+        eth.faults.answer("eth_getTransactionReceipt", None)
+        await eth.confirm()
+        assert await eth.said(tx) == [("SUBMITTED", None)]
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]

@@ -1,0 +1,142 @@
+"""Guards that the stories beside this file do not miss when they are taken out; see docs/mutants.md."""
+
+from base64 import b64encode
+
+import pytest
+
+from tests.chains.conftest import KeySigner
+from tests.chains.tokens import Bank
+from tests.world import LOCALNET, OPERATOR, SLOT, SOL, Between, a_policy
+from waiaas.chains.solana.programs import ASSOCIATED_TOKEN, SYSTEM, TOKEN
+from waiaas.chains.solana.tokens import associated
+from waiaas.domain.chain import Chain
+from waiaas.domain.event import Actor
+from waiaas.domain.policy import PolicyType, parse_rules
+from waiaas.domain.request import AccountMeta, ContractCall
+from waiaas.domain.transaction import AttemptStatus
+from waiaas.errors import AlreadyProcessed, TransactionNotFound
+from waiaas.pipeline import policies as policy_steps
+from waiaas.pipeline.release import Delays
+from waiaas.pipeline.replace import speed_up
+from waiaas.pipeline.submit import submit
+from waiaas.repositories import attempts
+
+DELAY = 300
+#: of a token account: 165 bytes and 128 of its own
+RENT = 2_039_280
+
+
+# --- dearer bytes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", ["throw_switch", "suspend", "revoke"])
+async def test_a_stop_after_the_gate_keeps_dearer_bytes_out(eth, stop):
+    await eth.node.hold()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    eth.core.db = Between(eth.core.db, attempts.REPLACE, before=getattr(eth, stop))
+    with pytest.raises(AlreadyProcessed):
+        await eth.sped_up(tx)
+    assert (await eth.states(tx), len(eth.faults.sent)) == ([("SEND", AttemptStatus.LIVE)], 1)
+    await eth.node.mine()
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]
+
+
+async def test_dearer_bytes_take_the_nonce_of_those_they_replace(eth):
+    await eth.node.hold()
+    first, second = [await eth.execute(await eth.want(eth.pay(amount))) for amount in (1, 2)]
+    assert (await eth.sped_up(second)).nonce == 1
+    await eth.node.mine(2)
+    await eth.confirm()
+    assert await eth.said(first, second) == [("CONFIRMED", None)] * 2
+
+
+async def test_another_agents_bytes_are_not_made_dearer(eth):
+    await eth.node.hold()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    for cancel in (False, True):
+        with pytest.raises(TransactionNotFound):
+            await speed_up(eth.core, tx.id, eth.bob.id, cancel=cancel, fees=None, actor=OPERATOR)
+    assert await eth.states(tx) == [("SEND", AttemptStatus.LIVE)]
+    await eth.node.mine()
+    await eth.confirm()
+
+
+async def test_what_lost_its_nonce_is_dead_once_the_other_is_final(eth):
+    await eth.node.hold()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.sped_up(tx)
+    eth.not_final()
+    await eth.node.mine()
+    await eth.confirm()
+    landed = [("SEND", AttemptStatus.REPLACED), ("SPEED_UP", AttemptStatus.LANDED)]
+    assert (await eth.said(tx), await eth.states(tx)) == ([("CONFIRMED", None)], landed)
+    eth.faults.heal()
+    await eth.confirm()
+    assert await eth.states(tx) == [("SEND", AttemptStatus.DEAD), ("SPEED_UP", AttemptStatus.LANDED)]
+    assert await attempts.open_networks(eth.core.db) == set()
+
+
+# --- what a call takes without saying so ----------------------------------------------------------
+
+
+class Slots:
+    """The world's clock, as a bank moves it."""
+
+    def __init__(self, clock) -> None:
+        self._clock = clock
+
+    def pass_slots(self, slots: int) -> None:
+        self._clock.move(slots * SLOT)
+
+
+@pytest.fixture
+async def opening(world, core):
+    """A call that opens an account for Bob, and says nothing of its rent: queued, because nobody understands it."""
+    chain, signer = core.chains.chain(LOCALNET), KeySigner()
+    world.time_passes()
+    await chain.faucet(signer.address, 10 * SOL)
+    token = await Bank(chain, Slots(world.clock), signer).token(world.alice.public_key, 1)
+    rules = parse_rules(
+        PolicyType.CONTRACT_WHITELIST, {"contracts": [{"address": ASSOCIATED_TOKEN}]}, chain=Chain.SOLANA
+    )
+    allowed = a_policy(rules, world.alice.id, world.clock.now(), type=PolicyType.CONTRACT_WHITELIST)
+    await policy_steps.create(core, allowed, OPERATOR)
+    alice, bob = world.alice.public_key, world.bob.public_key
+    metas = (
+        AccountMeta(alice, True, True),
+        AccountMeta(associated(bob, token.address, TOKEN), False, True),
+        *(AccountMeta(one, False, False) for one in (bob, token.address, SYSTEM, TOKEN)),
+    )
+    request = ContractCall(program_id=ASSOCIATED_TOKEN, instruction_data=b64encode(b"\1").decode(), accounts=metas)
+    actor = Actor(f"session:{world.session.id}")
+    accepted = await submit(
+        core, world.alice, world.session, request, key=None, distinct=True, provenance=None, actor=actor
+    )
+    return accepted.tx
+
+
+async def released(world, core, tx):
+    delays = Delays(core)
+    await delays.tick()
+    world.clock.move(DELAY)
+    await delays.tick()
+    return await world.execute(tx)
+
+
+async def test_what_a_call_takes_without_saying_so_is_booked(world, core, opening):
+    # the invariants take the opening of an account for a part of some payment
+    world.tampered = True
+    tx = await released(world, core, opening)
+    assert (await world.booked(tx))["AMOUNT"] == ("RESERVED", RENT)
+    await world.confirm()
+    assert (await world.row(tx)).status.value == "CONFIRMED"
+    assert await world.booked(tx) == {"AMOUNT": ("SPENT", RENT), "FEE": ("SPENT", 5000)}
+
+
+async def test_what_a_call_takes_without_saying_so_is_held_to_the_limits(world, core, opening):
+    most = core.config.rpc.solana_max_priority_fee_lamports + 5000
+    await world.limit(daily_total=str(most + RENT - 1))
+    tx = await released(world, core, opening)
+    assert (tx.status.value, tx.error_code, await world.attempts(tx)) == ("FAILED", "SPENDING_LIMIT_EXCEEDED", [])
+    assert {state for state, _ in (await world.booked(tx)).values()} == {"RELEASED"}
