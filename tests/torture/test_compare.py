@@ -1,0 +1,195 @@
+"""The comparison finds what it is there for: each test plants one thing in a world where everything agrees."""
+
+import ast
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.torture.conftest import FEE, GIFT, LARGEST, LIMIT, NETWORK, World
+from waiaas.cli import torture
+from waiaas.cli.torture.facts import Answer, Effect, Landed
+
+#: what must not judge itself
+JUDGED = {"policy", "pipeline", "repositories"}
+
+
+def test_a_world_in_which_everything_agrees_has_no_findings(world):
+    assert world.verdict().findings() == []
+
+
+def first(world: World) -> dict:
+    return world.books.transactions[0]
+
+
+# --- duplicates -------------------------------------------------------------------------------------
+
+
+def test_a_payment_that_landed_twice_is_a_duplicate(world):
+    world.land(world.attempt(first(world), "LANDED"), 1_000_001)
+    found = world.verdict()
+    assert any("happened 2 times" in text for text in found.duplicates)
+    assert any("landed 2 times" in text for text in found.duplicates)
+    assert found.unbalanced != []
+
+
+def test_a_second_transaction_for_one_intent_is_a_duplicate(world):
+    world.land(world.attempt(first(world) | {"id": "tx 99"}, "LANDED"), 1_000_001)
+    assert any("happened 2 times" in text for text in world.verdict().duplicates)
+
+
+def test_a_refused_payment_that_happened_is_a_duplicate(world):
+    denied = next(row for row in world.books.transactions if row["error_code"] == "SPENDING_LIMIT_EXCEEDED")
+    world.land(world.attempt(denied, "LANDED"), 90_000_004)
+    assert any("was refused and happened" in text for text in world.verdict().duplicates)
+
+
+def test_a_key_that_made_two_transactions_is_a_duplicate(world):
+    world.books.transactions.append(first(world) | {"id": "tx 99"})
+    assert any(text.startswith("duplicate: key") for text in world.verdict().duplicates)
+
+
+def test_one_intent_answered_with_two_transactions_is_a_duplicate(world):
+    world.records.answers["intent 1"].append(Answer("intent 1", 200, transaction="tx 2"))
+    assert any("answered with 2 transactions" in text for text in world.verdict().duplicates)
+
+
+# --- lost -------------------------------------------------------------------------------------------
+
+
+def test_an_accepted_payment_without_a_row_is_lost(world):
+    world.books.transactions.remove(first(world))
+    assert any("which is not there" in text for text in world.verdict().lost)
+
+
+def test_a_confirmed_payment_that_never_landed_is_lost(world):
+    del world.truth.landed[first(world)["tx_hash"]]
+    found = world.verdict()
+    assert any("has not happened" in text for text in found.lost)
+    assert any("is LANDED, in a block: False" in text for text in found.others)
+
+
+def test_an_expired_payment_that_landed_is_lost(world):
+    expired = next(row for row in world.books.transactions if row["status"] == "EXPIRED")
+    world.land(next(one for one in world.books.attempts if one["tx_id"] == expired["id"]), 1_000_006)
+    assert any("is EXPIRED and has happened" in text for text in world.verdict().lost)
+
+
+def test_an_answer_that_names_the_transaction_of_another_intent_is_lost(world):
+    world.records.answers["intent 1"] = [Answer("intent 1", 200, transaction="tx 2")]
+    assert any("is not the one of intent" in text for text in world.verdict().lost)
+
+
+def test_a_partial_failure_of_which_nothing_happened_is_lost(world):
+    expired = next(row for row in world.books.transactions if row["status"] == "EXPIRED")
+    expired |= {"status": "PARTIAL_FAILURE", "type": "BATCH"}
+    assert any("is PARTIAL_FAILURE" in text for text in world.verdict().lost)
+
+
+def test_a_cancel_that_landed_is_no_payment(world):
+    row = world.send(1_000_007, "FAILED", "CANCELLED_ON_CHAIN")
+    landed = world.land(world.attempt(row, "LANDED"), 0)
+    world.truth.landed[landed.hash] = msgspec.structs.replace(landed, effects=())
+    world.books.ledger[-1] |= {"state": "SPENT", "settled": str(FEE)}
+    assert world.verdict().findings() == []
+
+
+# --- money ------------------------------------------------------------------------------------------
+
+
+def test_a_balance_that_is_one_unit_off_is_found(world):
+    world.truth.balances[(NETWORK, world.address)] += 1
+    assert world.verdict().unbalanced != []
+
+
+def test_a_fee_booked_one_unit_too_low_is_found(world):
+    world.books.ledger[1]["settled"] = str(FEE - 1)
+    found = world.verdict().unbalanced
+    assert any(text.startswith("ledger:") for text in found)
+    assert any(text.startswith("balance:") for text in found)
+
+
+def test_a_reservation_that_was_never_settled_is_found(world):
+    world.books.ledger[0] |= {"state": "RESERVED", "settled": None}
+    assert any("still reserved" in text for text in world.verdict().unbalanced)
+
+
+def test_money_that_others_sent_counts(world):
+    gift = Effect(NETWORK, "somebody", world.truth.native[NETWORK], world.address, 7)
+    world.truth.landed["gift"] = Landed(NETWORK, "gift", "somebody", True, FEE, 7 + FEE, (gift,))
+    world.truth.balances[(NETWORK, world.address)] += 7
+    assert world.verdict().findings() == []
+
+
+# --- limits -----------------------------------------------------------------------------------------
+
+
+def test_more_on_chain_than_the_limit_allows_is_found(world):
+    for extra in range(LIMIT // LARGEST + 1):
+        world.send(LARGEST - extra)
+    found = world.verdict().violated_limits
+    assert any("paid" in text for text in found)
+    assert any("are booked" in text for text in found)
+
+
+def test_one_transaction_above_its_cap_is_found(world):
+    world.send(LARGEST + 1)
+    assert any(f"sent {LARGEST + 1}" in text for text in world.verdict().violated_limits)
+
+
+def test_the_lowest_of_several_limits_counts(world):
+    lower = {"rules": json.dumps({"daily_total": "1000"})}
+    world.books.policies.append(world.books.policies[0] | lower)
+    assert world.verdict().violated_limits != []
+
+
+# --- everything else --------------------------------------------------------------------------------
+
+
+def test_a_transaction_that_is_not_final_is_found(world):
+    first(world)["status"] = "SUBMITTED"
+    assert any("is SUBMITTED" in text for text in world.verdict().others)
+
+
+def test_an_agent_that_is_half_made_is_found(world):
+    world.books.agents.append(world.books.agents[0] | {"id": "half", "status": "CREATING", "public_key": "x"})
+    assert any("is CREATING" in text for text in world.verdict().others)
+
+
+def test_a_transaction_that_nobody_asked_for_is_found(world):
+    request = json.loads(first(world)["request"]) | {"amount": "5"}
+    world.books.transactions.append(first(world) | {"id": "tx 99", "request": json.dumps(request)})
+    assert any("nobody asked" in text for text in world.verdict().others)
+
+
+def test_bytes_that_are_not_those_of_their_hash_are_found(world):
+    world.books.attempts[0]["raw"] = world.books.attempts[1]["raw"]
+    assert any("other bytes" in text for text in world.verdict().others)
+
+
+def test_a_landing_that_belongs_to_no_attempt_is_found(world):
+    world.books.attempts.remove(world.books.attempts[0])
+    assert any("belongs to no attempt" in text for text in world.verdict().others)
+
+
+def test_a_status_other_than_the_one_a_client_was_told_is_found(world):
+    world.records.seen["tx 1"] = ["FAILED"]
+    assert any(text.startswith("told:") for text in world.verdict().others)
+
+
+def test_an_agent_made_in_a_kill_is_not_asked_where_its_gift_came_from(world):
+    world.books.agents.append(world.books.agents[0] | {"id": "spare", "public_key": "spare"})
+    world.truth.balances[(NETWORK, "spare")] = GIFT
+    assert world.verdict().findings() == []
+
+
+@pytest.mark.parametrize("path", sorted(Path(torture.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_the_torture_takes_nothing_from_what_it_judges(path):
+    imported = {
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for name in [node.module.split(".")[1] if node.module.startswith("waiaas.") else ""]
+    }
+    assert imported & JUDGED == set()

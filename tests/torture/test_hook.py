@@ -1,0 +1,73 @@
+"""The hook kills exactly where it was told, and a program without a plan does not notice it."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from waiaas.cli.torture import hook
+
+PROGRAM = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("CREATE TABLE IF NOT EXISTS t (name TEXT)")
+for name in ("one", "two", "three"):
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO t VALUES (:name)", {"name": name})
+    connection.execute("COMMIT")
+for name in ("a.json", "b.json"):
+    open(sys.argv[1] + ".new", "w").close()
+    os.rename(sys.argv[1] + ".new", os.path.join(os.path.dirname(sys.argv[1]), name))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the program with a plan; its exit code, the rows it left, the files it renamed."""
+
+    def run(plan: dict | None) -> tuple[int, list[str], list[str]]:
+        shutil.copy(hook.__file__, tmp_path / "sitecustomize.py")
+        if plan:
+            (tmp_path / "plan.json").write_text(json.dumps(plan))
+        database = tmp_path / "t.db"
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        ended = subprocess.run([sys.executable, "-c", PROGRAM, str(database)], env=environment, check=False)
+        connection = sqlite3.connect(database)
+        rows = [name for (name,) in connection.execute("SELECT name FROM t")]
+        connection.close()
+        return ended.returncode, rows, sorted(path.name for path in tmp_path.glob("?.json"))
+
+    return run
+
+
+def test_without_a_plan_nothing_happens(run):
+    assert run(None) == (0, ["one", "two", "three"], ["a.json", "b.json"])
+
+
+def test_it_dies_before_the_commit(run):
+    plan = {"kind": "sql", "text": "'two'", "when": "before", "count": 1}
+    assert run(plan) == (-signal.SIGKILL, ["one"], [])
+
+
+def test_it_dies_after_the_commit(run):
+    plan = {"kind": "sql", "text": "'two'", "when": "after", "count": 1}
+    assert run(plan) == (-signal.SIGKILL, ["one", "two"], [])
+
+
+def test_it_counts_the_groups_that_hold_the_statement(run):
+    plan = {"kind": "sql", "text": "INSERT INTO t", "when": "before", "count": 3}
+    assert run(plan) == (-signal.SIGKILL, ["one", "two"], [])
+
+
+def test_it_dies_before_the_rename(run):
+    assert run({"kind": "file", "name": "b.*", "count": 1}) == (-signal.SIGKILL, ["one", "two", "three"], ["a.json"])
+
+
+def test_a_group_without_the_statement_is_left_alone(run):
+    plan = {"kind": "sql", "text": "'four'", "when": "before", "count": 1}
+    assert run(plan)[0] == 0

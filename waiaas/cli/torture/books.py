@@ -1,0 +1,100 @@
+"""The daemon's database as anybody could read it: plain rows, in one snapshot, nothing written."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+AGENTS = "SELECT id, network, public_key, status FROM agents"
+TRANSACTIONS = """
+SELECT id, agent_id, parent_id, network, type, status, tier, request, idempotency_key, tx_hash, error_code, created_at
+  FROM transactions
+"""
+ATTEMPTS = "SELECT tx_id, number, network, signer, tx_hash, raw, status, broadcasts FROM attempts"
+LEDGER = "SELECT agent_id, tx_id, asset, kind, state, reserved, settled FROM spend_ledger"
+POLICIES = "SELECT agent_id, type, rules, enabled FROM policies"
+UNFINISHED = f"{TRANSACTIONS} WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
+DENIED = f"{TRANSACTIONS} WHERE status = 'CANCELLED' AND tier IS NULL AND created_at >= :since"
+LIVE = f"{ATTEMPTS} WHERE status = 'LIVE'"
+KEYS = "SELECT idempotency_key FROM transactions WHERE idempotency_key IS NOT NULL"
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+EVERYTHING = "SELECT * FROM {}"
+
+Row = dict[str, Any]
+
+
+class Books(msgspec.Struct, frozen=True):
+    """The rows that the comparison speaks of."""
+
+    agents: list[Row]
+    transactions: list[Row]
+    attempts: list[Row]
+    ledger: list[Row]
+    policies: list[Row]
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a dead daemon left: rows that are not final, denials since some moment, all keys, the books of money."""
+
+    agents: list[Row]
+    unfinished: list[Row]
+    denied: list[Row]
+    live: list[Row]
+    keys: set[str]
+    ledger: list[Row]
+    policies: list[Row]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that can write nothing, so that what lies on the disk is left to the next daemon as it is."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("BEGIN")
+        yield connection
+    finally:
+        connection.close()
+
+
+def read_books(path: Path) -> Books:
+    """Everything, at the end of a run."""
+    with reading(path) as connection:
+        return Books(*(rows(connection, sql) for sql in (AGENTS, TRANSACTIONS, ATTEMPTS, LEDGER, POLICIES)))
+
+
+def read_state(path: Path, since: int) -> State:
+    """What a kill left behind."""
+    with reading(path) as connection:
+        return State(
+            agents=rows(connection, AGENTS),
+            unfinished=rows(connection, UNFINISHED),
+            denied=rows(connection, DENIED, since=since),
+            live=rows(connection, LIVE),
+            keys={row["idempotency_key"] for row in rows(connection, KEYS)},
+            ledger=rows(connection, LEDGER),
+            policies=rows(connection, POLICIES),
+        )
+
+
+def count_unfinished(path: Path) -> int:
+    """Transactions that have not ended, while the daemon runs or not."""
+    with reading(path) as connection:
+        return len(rows(connection, UNFINISHED))
+
+
+def texts(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(table, value) of every text and blob, so that one split over two pages is found too."""
+    with reading(path) as connection:
+        for (table,) in connection.execute(TABLES).fetchall():
+            for row in connection.execute(EVERYTHING.format(table)):
+                for value in tuple(row):
+                    if isinstance(value, str | bytes):
+                        yield table, value.encode() if isinstance(value, str) else value
+
+
+def rows(connection: sqlite3.Connection, sql: str, **params: Any) -> list[Row]:
+    return [dict(row) for row in connection.execute(sql, params)]

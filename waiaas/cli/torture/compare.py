@@ -1,0 +1,220 @@
+"""Journals against database against chain, at the end of a run: what clients wanted, what is booked, what happened.
+
+Nothing here is taken from the daemon's own judgement, pipeline or queries: it reads rows, decodes signed bytes again
+and asks the chain itself.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from waiaas.cli.torture.books import Books, Row
+from waiaas.cli.torture.facts import Landed, Truth
+from waiaas.cli.torture.hosts import KINDS
+from waiaas.cli.torture.journal import Records
+from waiaas.cli.torture.limits import overbooked, overspent
+
+FINAL = {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
+#: codes of FAILED rows whose bytes are in a block all the same
+LANDED_AND_FAILED = {"ONCHAIN_FAILURE", "CANCELLED_ON_CHAIN"}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What does not agree, by kind; a run is good when all are empty."""
+
+    duplicates: list[str]
+    lost: list[str]
+    violated_limits: list[str]
+    unbalanced: list[str]
+    others: list[str]
+
+    def findings(self) -> list[str]:
+        """All of it."""
+        return [*self.duplicates, *self.lost, *self.violated_limits, *self.unbalanced, *self.others]
+
+
+def compare(records: Records, books: Books, before: Truth, truth: Truth) -> Verdict:
+    """Everything that must agree; `before` is what the chains said when the agents had just got their first money."""
+    return Verdict(
+        duplicates=[*double_effects(records, truth), *double_landings(books, truth), *double_rows(records, books)],
+        lost=[*lost(records, books, truth)],
+        violated_limits=[
+            *overbooked(books.agents, books.ledger, books.policies, truth.native),
+            *overspent(books.agents, books.policies, truth),
+        ],
+        unbalanced=[*unsettled(books, truth), *unbalanced(books, before, truth)],
+        others=[
+            *unfinished(books),
+            *unwanted(records, books),
+            *untrue(books, truth),
+            *unexplained(books, truth),
+            *unlike_told(records, books),
+        ],
+    )
+
+
+def double_effects(records: Records, truth: Truth) -> Iterator[str]:
+    """What a client wanted once happens once at most, and what was refused does not happen."""
+    happened = truth.effects()
+    accepted = records.accepted()
+    for intent in records.intents.values():
+        times = max(happened[effect] for effect in intent.effects)
+        if times > 1:
+            yield f"duplicate: intent {intent.id} ({intent.operation}) happened {times} times"
+        refused = intent.id in records.answers and intent.id not in accepted
+        if refused and times:
+            yield f"duplicate: intent {intent.id} ({intent.operation}) was refused and happened"
+
+
+def double_landings(books: Books, truth: Truth) -> Iterator[str]:
+    """Of the attempts of a transaction one at most is in a block."""
+    landed: Counter[str] = Counter(row["tx_id"] for row in books.attempts if row["tx_hash"] in truth.landed)
+    yield from (f"duplicate: transaction {tx} landed {times} times" for tx, times in landed.items() if times > 1)
+
+
+def double_rows(records: Records, books: Books) -> Iterator[str]:
+    """A key makes one transaction, and every answer to it names that one."""
+    rows: Counter[str] = Counter(row["idempotency_key"] for row in books.transactions if row["idempotency_key"])
+    yield from (f"duplicate: key {key} made {times} transactions" for key, times in rows.items() if times > 1)
+    for intent, answers in records.answers.items():
+        named = {answer.transaction for answer in answers if answer.accepted}
+        if len(named) > 1:
+            yield f"duplicate: intent {intent} was answered with {len(named)} transactions"
+
+
+def lost(records: Records, books: Books, truth: Truth) -> Iterator[str]:
+    """What was accepted is there, is what was asked for, and if it is CONFIRMED has happened."""
+    rows, happened = {row["id"]: row for row in books.transactions}, truth.effects()
+    for intent_id, transaction in records.accepted().items():
+        intent, row = records.intents[intent_id], rows.get(transaction)
+        times = [happened[effect] for effect in intent.effects]
+        if row is None:
+            yield f"lost: intent {intent_id} was accepted as {transaction}, which is not there"
+        elif row["idempotency_key"] != intent.key or row["agent_id"] != intent.agent_id:
+            yield f"lost: transaction {transaction} is not the one of intent {intent_id}"
+        elif row["status"] == "CONFIRMED" and min(times) == 0:
+            yield f"lost: transaction {transaction} is CONFIRMED and has not happened"
+        elif row["status"] == "PARTIAL_FAILURE" and not (max(times) > 0 and min(times) == 0):
+            yield f"lost: transaction {transaction} is PARTIAL_FAILURE, its items happened {times} times"
+        elif row["status"] in FINAL - {"CONFIRMED", "PARTIAL_FAILURE"} and max(times) > 0:
+            yield f"lost: transaction {transaction} is {row['status']} and has happened"
+
+
+def unfinished(books: Books) -> Iterator[str]:
+    """Everything is final, every agent is whole."""
+    for row in books.transactions:
+        if row["status"] not in FINAL:
+            yield f"unfinished: transaction {row['id']} is {row['status']}"
+    for agent in books.agents:
+        if agent["status"] == "CREATING":
+            yield f"unfinished: agent {agent['id']} is CREATING"
+
+
+def unwanted(records: Records, books: Books) -> Iterator[str]:
+    """No transaction is there that no client wanted."""
+    wanted = {
+        (intent.agent_id, tuple(sorted((effect.to, str(effect.amount)) for effect in intent.effects)))
+        for intent in records.intents.values()
+    }
+    for row in books.transactions:
+        request = json.loads(row["request"])
+        items = request.get("instructions", [request])
+        asked = tuple(sorted((item["to"], item["amount"]) for item in items))
+        if row["parent_id"] is None and (row["agent_id"], asked) not in wanted:
+            yield f"unwanted: nobody asked for transaction {row['id']}"
+
+
+def untrue(books: Books, truth: Truth) -> Iterator[str]:
+    """What is signed is what its hash says, and a row ends as its bytes did on the chain."""
+    rows = {row["id"]: row for row in books.transactions}
+    ends: defaultdict[str, list[Landed]] = defaultdict(list)
+    for attempt in books.attempts:
+        known = next(kind.known for name, kind in KINDS.items() if name == attempt["network"])
+        if known.hash_of(attempt["raw"]) != attempt["tx_hash"]:
+            yield f"untrue: attempt {attempt['tx_hash']} holds other bytes than those of its hash"
+        landed = truth.landed.get(attempt["tx_hash"])
+        if (landed is not None) != (attempt["status"] == "LANDED"):
+            yield f"untrue: attempt {attempt['tx_hash']} is {attempt['status']}, in a block: {landed is not None}"
+        if landed is not None:
+            ends[attempt["tx_id"]].append(landed)
+    for tx_id, row in rows.items():
+        if row["type"] != "BATCH" or tx_id in ends:
+            yield from _ends_as(row, ends[tx_id])
+
+
+def _ends_as(row: Row, landed: list[Landed]) -> Iterator[str]:
+    # what cancels a payment on chain lands well, and moves nothing
+    done = any(one.effects for one in landed)
+    match row["status"]:
+        case "CONFIRMED":
+            fits = done
+        case "FAILED":
+            fits = not done and bool(landed) == (row["error_code"] in LANDED_AND_FAILED)
+        case _:
+            fits = not landed
+    if not fits:
+        ends = [(one.hash, "ok" if one.ok else "failed") for one in landed]
+        yield f"untrue: transaction {row['id']} is {row['status']} ({row['error_code']}), on chain: {ends}"
+
+
+def unexplained(books: Books, truth: Truth) -> Iterator[str]:
+    """Whatever landed with an agent's signature is an attempt of a transaction."""
+    signers = {(agent["network"], agent["public_key"]) for agent in books.agents}
+    attempts = {row["tx_hash"] for row in books.attempts}
+    for landed in truth.landed.values():
+        if (landed.network, landed.signer) in signers and landed.hash not in attempts:
+            yield f"unexplained: {landed.hash} landed for {landed.signer} and belongs to no attempt"
+
+
+def unlike_told(records: Records, books: Books) -> Iterator[str]:
+    """A final status that a client was told is the one that stands."""
+    rows = {row["id"]: row["status"] for row in books.transactions}
+    for transaction, told in records.seen.items():
+        if set(told) != {rows.get(transaction)}:
+            yield f"told: transaction {transaction} was told to be {sorted(set(told))} and is {rows.get(transaction)}"
+
+
+def unsettled(books: Books, truth: Truth) -> Iterator[str]:
+    """Every reservation of a final transaction was settled or released, and costs what the chain says."""
+    cost: defaultdict[str, int] = defaultdict(int)
+    for row in books.ledger:
+        if row["state"] == "RESERVED" and row["kind"] != "ALLOWANCE":
+            yield f"ledger: {row['kind']} of transaction {row['tx_id']} is still reserved"
+        if row["state"] == "SPENT" and row["asset"] in truth.native.values():
+            cost[row["tx_id"]] += int(row["settled"])
+    paid: defaultdict[str, int] = defaultdict(int)
+    for attempt in books.attempts:
+        if (landed := truth.landed.get(attempt["tx_hash"])) is not None:
+            paid[attempt["tx_id"]] += landed.paid
+    for tx_id in cost.keys() | paid.keys():
+        if cost[tx_id] != paid[tx_id]:
+            yield f"ledger: transaction {tx_id} is booked with {cost[tx_id]}, the chain took {paid[tx_id]}"
+
+
+def unbalanced(books: Books, before: Truth, truth: Truth) -> Iterator[str]:
+    """To the unit: what an agent had and was sent, less what its ledger says it spent, is what the chain holds."""
+    spent: Counter[str] = Counter()
+    for row in books.ledger:
+        if row["state"] == "SPENT" and row["asset"] in truth.native.values():
+            spent[row["agent_id"]] += int(row["settled"])
+    for agent in books.agents:
+        place = agent["network"], agent["public_key"]
+        got = truth.received(*place) - before.received(*place)
+        had, holds = before.balances.get(place), truth.balances.get(place, 0)
+        if had is None:
+            # made while the daemon was being killed: nobody sends with it, and its gift is not told of by every chain
+            had = holds - got
+        if had + got - spent[agent["id"]] != holds:
+            yield f"balance: {agent['id']} had {had}, got {got}, spent {spent[agent['id']]}, and holds {holds}"
+
+
+def merged(truths: Iterable[Truth]) -> Truth:
+    """Several networks as one."""
+    whole = Truth({}, {}, {})
+    for truth in truths:
+        whole.landed.update(truth.landed)
+        whole.balances.update(truth.balances)
+        whole.native.update(truth.native)
+    return whole

@@ -1,0 +1,61 @@
+"""A client's own file: each line is on disk before the client goes on, so nobody forgets what was asked for."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from waiaas.cli.torture.facts import Answer, Intent, Seen
+
+Line = Intent | Answer | Seen
+LINE = msgspec.json.Decoder(Line)
+
+
+class Journal:
+    """One client's lines, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, line: Line) -> None:
+        """On disk when it returns."""
+        os.write(self._descriptor, msgspec.json.encode(line) + b"\n")
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """No line follows."""
+        os.close(self._descriptor)
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What all clients wrote: intents by id, answers by intent, final statuses they were told by transaction."""
+
+    intents: dict[str, Intent]
+    answers: dict[str, list[Answer]]
+    seen: dict[str, list[str]]
+
+    def accepted(self) -> dict[str, str]:
+        """Intent → transaction, of all that the daemon took upon itself."""
+        return {
+            intent: str(answer.transaction)
+            for intent, answers in self.answers.items()
+            for answer in answers
+            if answer.accepted
+        }
+
+
+def read(paths: Iterable[Path]) -> Records:
+    """The journals, decoded."""
+    records = Records({}, {}, {})
+    for path in sorted(paths):
+        for text in path.read_bytes().splitlines():
+            match LINE.decode(text):
+                case Intent() as intent:
+                    records.intents[intent.id] = intent
+                case Answer() as answer:
+                    records.answers.setdefault(answer.intent, []).append(answer)
+                case Seen() as seen:
+                    records.seen.setdefault(seen.transaction, []).append(seen.status)
+    return records
