@@ -2,19 +2,23 @@
 
 The load comes from a process of its own (scripts/load.py). "Workers held" are sends of an agent on a network whose only
 endpoint refuses connections: they are accepted, and nothing can be built. "Workers running" are sends on the embedded
-chain, whose virtual machine runs in the daemon's process too.
+chain, whose virtual machine runs in the daemon's process too. A look of the confirm worker is measured apart from any
+daemon (scripts/polls.py).
 """
 
 import argparse
 import json
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
@@ -24,8 +28,13 @@ from rich.table import Column, Table
 
 HERE = Path(__file__).parent
 CONNECTIONS = 64
-AGENTS = 8
+#: agents that send for a bounded time; until the last transfer is confirmed all of a network's do
+SENDERS = 8
+#: sends whose way to CONFIRMED is timed one by one, so many at once
+TIMED = 20
+TIMED_AT_ONCE = 2
 CONFIRM_SECONDS = 120
+IN_FLIGHT = (100, 1_000, 10_000)
 SETTINGS = {
     "WAIAAS_SECURITY_RATE_LIMIT_GLOBAL_IP_RPM": "0",
     "WAIAAS_SECURITY_RATE_LIMIT_SESSION_RPM": "0",
@@ -33,6 +42,23 @@ SETTINGS = {
     # the discard port: nothing listens there
     "WAIAAS_RPC_SOLANA_DEVNET": "http://127.0.0.1:9",
 }
+
+
+class Net(NamedTuple):
+    """An embedded chain: a thousandth of its money in base units, and the milliseconds that a block takes."""
+
+    label: str
+    chain: str
+    network: str
+    amount: int
+    block_ms: float
+
+
+SOLANA = Net("Solana", "solana", "localnet", 10**6, 400)
+#: it makes a block of whatever has come, at once
+EVM = Net("EVM", "ethereum", "ethereum-localnet", 10**15, 0)
+#: accepts, and cannot build
+HELD = Net("Solana", "solana", "devnet", 10**6, 400)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -52,8 +78,11 @@ class Load:
         self.seconds = seconds
         self.first = 1
 
-    def run(self, name: str, url: str, *requests: str, expect: int = 200, count: int = 100_000) -> Figure:
-        """Requests per second over all connections; Failed if one is answered otherwise than expected."""
+    def run(self, name: str, url: str, *requests: str, expect: int = 200, count: int = 0) -> Figure:
+        """Requests per second over all connections, for the seconds of a load or until so many are answered.
+
+        Failed if one is answered otherwise than expected.
+        """
         host, port = url.removeprefix("http://").split(":")
         plan = {
             "host": host,
@@ -61,9 +90,9 @@ class Load:
             "requests": requests,
             "expect": expect,
             "connections": CONNECTIONS,
-            "seconds": self.seconds,
+            "seconds": CONFIRM_SECONDS if count else self.seconds,
             "first": self.first,
-            "count": count,
+            "count": count or 100_000,
         }
         self.first += 1_000_000
         command = [sys.executable, str(HERE / "load.py")]
@@ -82,25 +111,26 @@ def get(path: str, token: str | None = None) -> str:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{bearer}\r\n"
 
 
-def send(token: str, to: str) -> str:
-    """The text of a send of 0.001 SOL, each under a key of its own."""
-    body = json.dumps({"to": to, "amount": "1000000"})
+def send(token: str, to: str, net: Net) -> str:
+    """The text of a send of a thousandth, each under a key of its own."""
+    body = json.dumps({"to": to, "amount": str(net.amount)})
     return (
         f"POST /v1/transactions/send HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
         f"Idempotency-Key: bench-{{n}}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
 
 
-def prepare(operator: httpx.Client, network: str) -> tuple[list[str], str]:
+def prepare(operator: httpx.Client, net: Net, count: int) -> tuple[list[str], str]:
     """(session tokens of fresh agents on a network, the address of one more)."""
-    agents = [make_agent(operator, f"{network} {number}", network) for number in range(AGENTS + 1)]
-    tokens = [ask(operator, "/v1/sessions", agentId=agent["id"])["token"] for agent in agents[1:]]
-    return tokens, agents[0]["publicKey"]
+    with ThreadPoolExecutor(8) as threads:
+        agents = list(threads.map(lambda number: make_agent(operator, number, net), range(count + 1)))
+        tokens = list(threads.map(lambda agent: ask(operator, "/v1/sessions", agentId=agent["id"])["token"], agents))
+    return tokens[1:], agents[0]["publicKey"]
 
 
-def make_agent(operator: httpx.Client, name: str, network: str) -> dict[str, Any]:
+def make_agent(operator: httpx.Client, number: int, net: Net) -> dict[str, Any]:
     """One agent."""
-    return ask(operator, "/v1/agents", name=name, chain="solana", network=network)
+    return ask(operator, "/v1/agents", name=f"{net.network} {number}", chain=net.chain, network=net.network)
 
 
 def ask(operator: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
@@ -144,23 +174,52 @@ def wait_for(done: Callable[[], bool], seconds: float, else_say: str) -> float:
     return time.perf_counter() - begun
 
 
-def is_settled(operator: httpx.Client, network: str) -> bool:
+def is_settled(operator: httpx.Client, net: Net) -> bool:
     """Whether no transaction of the network is on its way."""
-    for status in ("SUBMITTED", "EXECUTING", "PENDING"):
-        page = operator.get("/v1/transactions", params={"status": status, "limit": 100}).json()
-        if any(item["network"] == network for item in page["items"]):
-            return False
-    return True
+    depths = re.findall(rf'^waiaas_transactions{{network="{net.network}",.*}} (.*)$', metrics(operator), re.MULTILINE)
+    return not any(map(float, depths))
 
 
-def confirmed_per_second(load: Load, operator: httpx.Client, url: str, texts: list[str], transfers: int) -> Figure:
-    """Transfers from the first send to the last confirmation."""
+def metrics(operator: httpx.Client) -> str:
+    """The exposition."""
+    return operator.get("/metrics").raise_for_status().text
+
+
+def settle(operator: httpx.Client, net: Net) -> None:
+    """Until no transaction of the network is on its way."""
+    wait_for(lambda: is_settled(operator, net), CONFIRM_SECONDS, f"transfers on {net.network} are still on their way")
+
+
+def seconds_to_confirm(
+    load: Load, operator: httpx.Client, url: str, net: Net, texts: list[str], transfers: int
+) -> float:
+    """Seconds from the first of so many sends to the last confirmation; Failed if one ends otherwise."""
     before = count_confirmed(operator)
     begun = time.perf_counter()
-    load.run("transfers", url, *texts, expect=201, count=transfers)
-    wait_for(lambda: is_settled(operator, "localnet"), CONFIRM_SECONDS, "transfers are still on their way")
+    load.run(f"transfers on {net.network}", url, *texts, expect=201, count=transfers)
+    settle(operator, net)
     seconds = time.perf_counter() - begun
-    return Figure("send → confirmed", (count_confirmed(operator) - before) / seconds, "/s")
+    if (confirmed := count_confirmed(operator) - before) < transfers:
+        raise Failed(f"of {transfers} transfers on {net.network} only {confirmed} are confirmed")
+    return seconds
+
+
+def one_by_one(operator: httpx.Client, net: Net, tokens: list[str], to: str) -> Figure:
+    """What the daemon adds to the chain's own time, in the middle, while little else is asked of it."""
+
+    def timed(token: str) -> float:
+        bearer = {"Authorization": f"Bearer {token}"}
+        body = {"to": to, "amount": str(net.amount), "distinct": True}
+        sent = operator.post("/v1/transactions/send", json=body, headers=bearer).raise_for_status().json()
+        begun = time.perf_counter()
+        ended = operator.get(f"/v1/transactions/{sent['id']}", params={"wait": 60}, headers=bearer).json()
+        if ended["status"] != "CONFIRMED":
+            raise Failed(f"a transfer on {net.network} is {ended['status']}")
+        return (time.perf_counter() - begun) * 1000
+
+    with ThreadPoolExecutor(TIMED_AT_ONCE) as threads:
+        middle = statistics.median(threads.map(timed, tokens[:TIMED]))
+    return Figure(f"to confirmed − block, {net.label}", middle - net.block_ms, "ms", p50_ms=middle)
 
 
 def count_confirmed(operator: httpx.Client) -> int:
@@ -173,7 +232,7 @@ def count_confirmed(operator: httpx.Client) -> int:
     return found + len(page["items"])
 
 
-def measure(seconds: float, transfers: int) -> Iterator[Figure]:
+def measure(seconds: float, transfers: int, agents: int) -> Iterator[Figure]:
     """Every figure, in the order of the table."""
     load = Load(seconds)
     yield measure_hello(load, "bare hello, first")
@@ -183,10 +242,11 @@ def measure(seconds: float, transfers: int) -> Iterator[Figure]:
         with running(data, **SETTINGS) as daemon:
             yield Figure("start → ready, empty wallet", daemon.wait_until_ready(), "s")
             yield Figure("memory, idle", daemon.resident_mib(), "MiB")
-            yield from measure_daemon(load, daemon, transfers)
+            yield from measure_daemon(load, daemon, transfers, agents)
             yield Figure("memory, after the load", daemon.resident_mib(), "MiB")
         with running(data, **SETTINGS) as daemon:
             yield Figure("start → ready, after the load", daemon.wait_until_ready(), "s")
+    yield from measure_looks()
     yield measure_hello(load, "bare hello, last")
 
 
@@ -197,20 +257,54 @@ def measure_hello(load: Load, name: str) -> Figure:
         return load.run(name, url, get("/"))
 
 
-def measure_daemon(load: Load, daemon: Daemon, transfers: int) -> Iterator[Figure]:
+def measure_daemon(load: Load, daemon: Daemon, transfers: int, agents: int) -> Iterator[Figure]:
     """What the daemon does under load; reads come after the sends that they list."""
     url = daemon.url
     with daemon.client() as operator:
-        tokens, to = prepare(operator, "localnet")
-        texts = [send(token, to) for token in tokens]
+        tokens, to = prepare(operator, SOLANA, agents)
+        texts = [send(token, to, SOLANA) for token in tokens]
         yield load.run("health", url, get("/health"))
         yield load.run("authenticated read", url, get("/v1/wallet/address", tokens[0]))
-        yield confirmed_per_second(load, operator, url, texts, transfers)
+        yield one_by_one(operator, SOLANA, tokens, to)
+        seconds = seconds_to_confirm(load, operator, url, SOLANA, texts, transfers)
+        yield Figure("send → confirmed, Solana", transfers / seconds, "/s")
         yield load.run("list of 20", url, get("/v1/transactions?limit=20", tokens[0]))
-        yield load.run("send accepted, workers running", url, *texts, expect=201)
-        wait_for(lambda: is_settled(operator, "localnet"), CONFIRM_SECONDS, "transfers are still on their way")
-        tokens, to = prepare(operator, "devnet")
-        yield load.run("send accepted, workers held", url, *(send(token, to) for token in tokens), expect=201)
+        yield load.run("send accepted, workers running", url, *texts[:SENDERS], expect=201)
+        settle(operator, SOLANA)
+        yield from measure_evm(load, operator, url, transfers, agents)
+        tokens, to = prepare(operator, HELD, SENDERS)
+        texts = [send(token, to, HELD) for token in tokens]
+        yield load.run("send accepted, workers held", url, *texts, expect=201)
+
+
+def measure_evm(load: Load, operator: httpx.Client, url: str, transfers: int, agents: int) -> Iterator[Figure]:
+    """The same way on the embedded EVM chain, and as many sends as there are connections out of one nonce lane."""
+    tokens, to = prepare(operator, EVM, agents)
+    yield one_by_one(operator, EVM, tokens, to)
+    texts = [send(token, to, EVM) for token in tokens]
+    yield Figure(
+        "send → confirmed, EVM", transfers / seconds_to_confirm(load, operator, url, EVM, texts, transfers), "/s"
+    )
+    alone = seconds_to_confirm(load, operator, url, EVM, texts[:1], CONNECTIONS)
+    yield Figure(f"one agent's {CONNECTIONS} sends, EVM", alone, "s")
+
+
+def measure_looks() -> Iterator[Figure]:
+    """What one look of the confirm worker costs with ever more in flight; nothing else runs beside it."""
+    for net in (SOLANA, EVM):
+        plan = json.dumps({"network": net.network, "counts": IN_FLIGHT})
+        command = [sys.executable, str(HERE / "polls.py")]
+        done = subprocess.run(command, input=plan, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise Failed(f"looks at {net.network}: {done.stderr}")
+        for look in json.loads(done.stdout):
+            name = f"{look['count']:,} in flight, {net.label}"
+            yield Figure(f"{name}: CPU", look["cpu"] * 1000, "ms")
+            yield Figure(f"{name}: HTTP", look["requests"], "")
+
+
+#: behind the point
+DIGITS = {"s": 2, "ms": 1}
 
 
 def table(figures: list[Figure]) -> Table:
@@ -222,8 +316,8 @@ def table(figures: list[Figure]) -> Table:
     for figure in figures:
         part = f"{figure.value / ceiling:.0%}" if figure.unit == "/s" else ""
         latencies = [f"{ms:.1f} ms" if ms is not None else "" for ms in (figure.p50_ms, figure.p99_ms)]
-        number = f"{figure.value:.2f}" if figure.unit == "s" else f"{figure.value:,.0f}"
-        drawn.add_row(figure.name, f"{number} {figure.unit}", part, *latencies)
+        number = f"{figure.value:,.{DIGITS.get(figure.unit, 0)}f}"
+        drawn.add_row(figure.name, f"{number} {figure.unit}".strip(), part, *latencies)
     return drawn
 
 
@@ -232,12 +326,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3, help="length of each load (default 3)")
     parser.add_argument("--transfers", type=int, default=400, help="transfers timed to the last one (default 400)")
+    parser.add_argument("--agents", type=int, default=64, help="agents that send them, on each chain (default 64)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     console, figures = Console(stderr=options.json), []
     try:
         with console.status("measuring") as status:
-            for figure in measure(min(options.seconds, 60), min(options.transfers, 10_000)):
+            for figure in measure(min(options.seconds, 60), min(options.transfers, 10_000), options.agents):
                 figures.append(figure)
                 status.update(f"measured: {figure.name}")
     except (Failed, httpx.HTTPError) as error:

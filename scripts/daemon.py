@@ -48,7 +48,7 @@ class Daemon:
         begun = time.monotonic()
         while time.monotonic() - begun < START_SECONDS:
             if self.process.poll() is not None:
-                raise Failed(f"the daemon ended at its start, with exit code {self.process.returncode}")
+                raise Failed(f"the daemon ended at its start, with exit code {self.process.returncode}\n{self.tail()}")
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/ready", timeout=2).status_code == 200:
                     return time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""One transfer from PENDING to CONFIRMED: a real daemon, its database, keystore and chain, seen over HTTP alone."""
+"""A transfer on each chain from PENDING to CONFIRMED: a real daemon, database, keystore and chains, over HTTP alone."""
 
 import argparse
 import shutil
@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from daemon import Daemon, Failed, make_wallet, running
@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-AMOUNT = 500_000_000
-LAMPORTS = 1_000_000_000
 WAY = ("PENDING", "EXECUTING", "SUBMITTED", "CONFIRMED")
 FINAL = {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
 #: looks at the transaction without a pause until its bytes are signed; then the daemon is asked to tell when it ends
@@ -24,10 +22,32 @@ LOOKS = 200
 console = Console(highlight=False)
 
 
+class Money(NamedTuple):
+    """What a network calls its money, and how much of it the demo moves."""
+
+    chain: str
+    network: str
+    symbol: str
+    decimals: int
+    amount: int
+
+    def show(self, units: int) -> str:
+        """Base units in whole ones."""
+        whole, rest = divmod(units, 10**self.decimals)
+        return f"{whole}.{rest:0{self.decimals}d}".rstrip("0").rstrip(".") + f" {self.symbol}"
+
+
+MONEY = (
+    Money("solana", "localnet", "SOL", 9, 500_000_000),
+    Money("ethereum", "ethereum-localnet", "ETH", 18, 50_000_000_000_000_000),
+)
+
+
 class Progress:
     """What was seen of one transfer, as a table that grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, money: Money) -> None:
+        self.money = money
         self.begun = time.monotonic()
         self.seen: dict[str, float] = {}
         self.transaction: dict[str, Any] = {}
@@ -41,7 +61,13 @@ class Progress:
 
     def table(self) -> Table:
         """A line for each status of the way so far; EXECUTING can be too short to be seen."""
-        table = Table("status", "after", "at", title="0.5 SOL from alice to bob", title_justify="left")
+        table = Table(
+            "status",
+            "after",
+            "at",
+            title=f"{self.money.show(self.money.amount)} from alice to bob",
+            title_justify="left",
+        )
         table.add_column("what the daemon says", overflow="fold")
         way = [status for status in WAY if status in self.seen or any(later in self.seen for later in after(status))]
         for status in [*way, *(status for status in self.seen if status not in WAY)]:
@@ -60,7 +86,9 @@ class Progress:
             case "SUBMITTED":
                 return clock(tx.get("submittedAt")), f"the signed bytes are on disk, and sent:\n{tx.get('txHash')}"
             case "CONFIRMED":
-                return clock(tx.get("finalAt")), f"on chain, fee {sol(int((tx.get('fee') or {}).get('amount', 0)))}"
+                return clock(
+                    tx.get("finalAt")
+                ), f"on chain, fee {self.money.show(int((tx.get('fee') or {}).get('amount', 0)))}"
             case _:
                 return clock(tx.get("finalAt")), f"{tx.get('errorCode')}: {tx.get('error')}"
 
@@ -75,12 +103,6 @@ def clock(seconds: int | None) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
-def sol(lamports: int) -> str:
-    """Lamports in SOL."""
-    whole, rest = divmod(lamports, LAMPORTS)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " SOL"
-
-
 def ask(client: httpx.Client, method: str, path: str, **request: Any) -> dict[str, Any]:
     """The JSON answer of a route; Failed, with the error body, if it is not a success."""
     answer = client.request(method, path, **request)
@@ -90,23 +112,24 @@ def ask(client: httpx.Client, method: str, path: str, **request: Any) -> dict[st
     return body
 
 
-def create_agent(client: httpx.Client, name: str) -> dict[str, Any]:
-    """An agent on the embedded Solana chain, funded by it."""
-    agent = ask(client, "POST", "/v1/agents", json={"name": name, "chain": "solana", "network": "localnet"})
-    console.print(f"agent {name:<6} {agent['publicKey']}  {sol(balance(client, agent))}")
+def create_agent(client: httpx.Client, name: str, money: Money) -> dict[str, Any]:
+    """An agent on an embedded chain, funded by it."""
+    wanted = {"name": name, "chain": money.chain, "network": money.network}
+    agent = ask(client, "POST", "/v1/agents", json=wanted)
+    console.print(f"agent {name:<6} {agent['publicKey']}  {money.show(balance(client, agent))}")
     return agent
 
 
 def balance(client: httpx.Client, agent: dict[str, Any]) -> int:
-    """Lamports at the agent's address."""
+    """Base units at the agent's address."""
     return int(ask(client, "GET", "/v1/wallet/balance", params={"agentId": agent["id"]})["balance"])
 
 
-def transfer(client: httpx.Client, token: str, to: str) -> dict[str, Any]:
+def transfer(client: httpx.Client, token: str, to: str, money: Money) -> dict[str, Any]:
     """Send, and watch until it is final; the transaction as it ended."""
     bearer = {"Authorization": f"Bearer {token}"}
-    progress = Progress()
-    sent = ask(client, "POST", "/v1/transactions/send", json={"to": to, "amount": str(AMOUNT)}, headers=bearer)
+    progress = Progress(money)
+    sent = ask(client, "POST", "/v1/transactions/send", json={"to": to, "amount": str(money.amount)}, headers=bearer)
     path = f"/v1/transactions/{sent['id']}"
     progress.note(sent)
     with Live(progress.table(), console=console, auto_refresh=False) as live:
@@ -123,23 +146,29 @@ def transfer(client: httpx.Client, token: str, to: str) -> dict[str, Any]:
 
 
 def run(daemon: Daemon) -> str:
-    """The whole job; the session token it was done with."""
+    """The whole job on each chain; the session token it was done with on the first."""
     console.print(f"daemon ready at {daemon.url} after {daemon.wait_until_ready():.1f} s, pid {daemon.process.pid}")
     with daemon.client() as operator, httpx.Client(base_url=daemon.url, timeout=70) as program:
-        alice, bob = create_agent(operator, "alice"), create_agent(operator, "bob")
-        before = balance(operator, alice), balance(operator, bob)
-        session = ask(operator, "POST", "/v1/sessions", json={"agentId": alice["id"]})
-        console.print(f"session     {session['token'][:24]}…  for one day\n")
-        transaction = transfer(program, session["token"], bob["publicKey"])
-        if transaction["status"] != "CONFIRMED":
-            raise Failed(
-                f"the transfer ended {transaction['status']}: {transaction['errorCode']}, {transaction['error']}"
-            )
-        after = balance(operator, alice), balance(operator, bob)
-    fee = int(transaction["fee"]["amount"])
+        tokens = [pay(operator, program, money) for money in MONEY]
+    return tokens[0]
+
+
+def pay(operator: httpx.Client, program: httpx.Client, money: Money) -> str:
+    """Two agents, a session, a transfer, and balances that add up; the session token."""
+    console.rule(f"{money.chain}, network {money.network}", align="left")
+    alice, bob = create_agent(operator, "alice", money), create_agent(operator, "bob", money)
+    before = balance(operator, alice), balance(operator, bob)
+    session = ask(operator, "POST", "/v1/sessions", json={"agentId": alice["id"]})
+    console.print(f"session     {session['token'][:24]}…  for one day\n")
+    transaction = transfer(program, session["token"], bob["publicKey"], money)
+    if transaction["status"] != "CONFIRMED":
+        raise Failed(f"the transfer ended {transaction['status']}: {transaction['errorCode']}, {transaction['error']}")
+    after = balance(operator, alice), balance(operator, bob)
+    fee, show = int(transaction["fee"]["amount"]), money.show
     console.print(f"\nhash  {transaction['txHash']}", soft_wrap=True)
-    console.print(f"alice {sol(before[0])} → {sol(after[0])}, bob {sol(before[1])} → {sol(after[1])}, fee {sol(fee)}")
-    if (after[0], after[1]) != (before[0] - AMOUNT - fee, before[1] + AMOUNT):
+    console.print(f"alice {show(before[0])} → {show(after[0])}")
+    console.print(f"bob   {show(before[1])} → {show(after[1])}\nfee   {show(fee)}\n")
+    if after != (before[0] - money.amount - fee, before[1] + money.amount):
         raise Failed("the balances do not add up")
     return str(session["token"])
 

@@ -112,6 +112,7 @@ def start(sink: Sink, *, level: str, clock: Clock) -> None:
     """Have every logger of the process write its lines of `level` and above to `sink`."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             stamp(clock),

@@ -104,6 +104,36 @@ class MovedClock(Clock):
         self._ahead += seconds
 
 
+class HeldClock(MovedClock):
+    """Real time that a test can hold: on the embedded Solana chain nothing lands meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since: float | None = None
+
+    def hold(self) -> None:
+        """Time stands still."""
+        self._since = super().monotonic()
+
+    def go_on(self) -> None:
+        """From where it stood."""
+        assert self._since is not None
+        began, self._since = self._since, None
+        self.move(began - super().monotonic())
+
+    def wall(self) -> float:
+        return super().wall() - self._lost()
+
+    def boot(self) -> float:
+        return super().boot() - self._lost()
+
+    def monotonic(self) -> float:
+        return super().monotonic() - self._lost()
+
+    def _lost(self) -> float:
+        return 0.0 if self._since is None else super().monotonic() - self._since
+
+
 def words(text: str) -> list[str]:
     """The words of a text, for lists of keys."""
     return text.split()

@@ -21,13 +21,6 @@ async def test_a_new_agent_is_active_and_funded_on_the_localnet(api: Api) -> Non
     assert await balance(api, agent["id"]) == 100 * SOL
 
 
-async def test_a_chain_without_endpoints_has_no_agents(api: Api) -> None:
-    for body in ({"chain": "ethereum"}, {"chain": "ethereum", "network": "sepolia"}):
-        answer = await api.operator("POST", "/v1/agents", json={"name": "a", **body})
-        assert code(answer) == (400, "CHAIN_NOT_SUPPORTED")
-    assert (await api.operator("GET", "/v1/agents")).json() == {"items": []}
-
-
 async def test_an_agent_is_shown_with_its_owner(api: Api) -> None:
     agent = await api.make_agent()
     shown = (await api.operator("GET", f"/v1/agents/{agent['id']}")).json()

@@ -18,8 +18,15 @@ KEPT = words(
     "SessionListItem SessionRevokeResponse TxSendResponse TxDetailResponse TxListResponse TxPendingListResponse "
     "TxCancelResponse PolicyResponse PolicyDeleteResponse AdminStatusResponse ShutdownResponse CreateAgentRequest "
     "UpdateAgentRequest CreateSessionRequest CreatePolicyRequest UpdatePolicyRequest SendTransactionRequest "
-    "TransferRequest"
+    "TransferRequest TokenTransferRequest ContractCallRequest ApproveRequest BatchRequest"
 )
+TYPED = {
+    "TransferRequest": "TRANSFER",
+    "TokenTransferRequest": "TOKEN_TRANSFER",
+    "ContractCallRequest": "CONTRACT_CALL",
+    "ApproveRequest": "APPROVE",
+    "BatchRequest": "BATCH",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +82,32 @@ def test_nothing_of_json_schema_2020_is_left(served: dict[str, Any]) -> None:
     assert "'type': 'null'" not in str(served)
 
 
-def test_the_two_forms_of_a_send_exclude_each_other(served: dict[str, Any]) -> None:
+def test_the_forms_of_a_send_exclude_each_other(served: dict[str, Any]) -> None:
     body = served["paths"]["/v1/transactions/send"]["post"]["requestBody"]
     forms = body["content"]["application/json"]["schema"]["oneOf"]
     assert forms == [
         {"allOf": [{"$ref": "#/components/schemas/SendTransactionRequest"}], "not": {"required": ["type"]}},
-        {"$ref": "#/components/schemas/TransferRequest"},
+        *({"$ref": f"#/components/schemas/{name}"} for name in TYPED),
     ]
+    for name in TYPED:
+        schema = served["components"]["schemas"][name]
+        assert "type" in schema["required"]
+        assert schema["properties"]["type"] == {"enum": [TYPED[name]], "type": "string"}
+
+
+def test_a_body_is_required_where_a_field_of_it_is(served: dict[str, Any]) -> None:
+    required = {
+        path: operations["post"]["requestBody"]["required"]
+        for path, operations in served["paths"].items()
+        if "requestBody" in operations.get("post", {})
+    }
+    assert required["/v1/transactions/send"] is True
+    assert required["/v1/transactions/{id}/cancel"] is False
+
+
+def test_metrics_are_described_as_text(served: dict[str, Any]) -> None:
+    answered = served["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert answered == {"text/plain": {"schema": {"type": "string"}}}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +145,7 @@ async def test_what_is_answered_is_what_is_described(api: Api, caller: Caller, s
             ("/v1/transactions", ""),
             ("/v1/transactions/pending", ""),
             ("/v1/transactions/{id}", tx),
+            ("/v1/transactions/{id}/attempts", tx),
             ("/v1/policies", ""),
             ("/v1/admin/status", ""),
         )

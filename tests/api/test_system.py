@@ -7,11 +7,13 @@ from tests.conftest import settings
 from waiaas import __version__
 from waiaas.app import Daemon
 from waiaas.db import Statement
+from waiaas.domain.chain import Network
 
 
 async def test_health_tells_state_and_time(client: httpx.AsyncClient) -> None:
     body = (await client.get("/health")).json()
-    assert list(body) == ["status", "version", "uptime", "timestamp", "checks", "warnings"]
+    assert list(body) == ["status", "version", "uptime", "timestamp", "checks", "warnings", "reconciling"]
+    assert body["reconciling"] == {}
     assert (body["status"], body["version"], body["warnings"]) == ("ok", __version__, [])
     assert (body["checks"]["database"], body["checks"]["keystore"]) == ("ok", "ok")
     assert body["checks"]["networks"]["localnet"] == "ok"
@@ -50,6 +52,39 @@ async def test_ready_tells_what_it_looked_at(client: httpx.AsyncClient) -> None:
 async def test_a_locked_keystore_is_not_ready(daemon: Daemon, client: httpx.AsyncClient) -> None:
     daemon.core.keystore.lock()
     assert (await client.get("/ready")).json()["checks"]["keystore"] is False
+
+
+async def test_a_locked_keystore_is_told_in_health(daemon: Daemon, client: httpx.AsyncClient) -> None:
+    daemon.core.keystore.lock()
+    assert (await client.get("/health")).json()["checks"]["keystore"] == "locked"
+
+
+async def test_ready_waits_for_recovery_and_health_tells_how_far_it_is(
+    daemon: Daemon, client: httpx.AsyncClient
+) -> None:
+    daemon.core.reconciling |= {Network.LOCALNET, Network.DEVNET}
+    health = (await client.get("/health")).json()
+    assert (health["status"], health["reconciling"]) == ("reconciling", {"devnet": 0, "localnet": 0})
+    unready = await client.get("/ready")
+    assert (unready.status_code, unready.json()["checks"]["reconciled"]) == (503, False)
+    daemon.core.reconciling.clear()
+    assert (await client.get("/ready")).status_code == 200
+    assert (await client.get("/health")).json()["status"] == "ok"
+
+
+async def test_an_endpoint_that_lied_is_named_without_its_key(open_daemon) -> None:
+    urls = ("http://127.0.0.1:9/?api-key=planted", "http://user:planted@127.0.0.1:10/")
+    async with (
+        open_daemon(settings(rpc={"solana_devnet": urls, "solana_default_network": "localnet"})) as daemon,
+        client_of(daemon) as client,
+    ):
+        daemon.core.chains.chain(Network.DEVNET)
+        first, _ = daemon.core.chains.endpoints()[Network.DEVNET]
+        first.quarantine("it returned another hash")
+        body = (await client.get("/health")).json()
+    warning = "network devnet: endpoint 127.0.0.1:9 is quarantined: it returned another hash"
+    # the other endpoint still does the work
+    assert (body["status"], body["warnings"], body["checks"]["networks"]["devnet"]) == ("ok", [warning], "ok")
 
 
 async def test_health_and_ready_are_never_limited(open_daemon) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from typing import Any
 
-from tests.api.client import NOBODY, RECIPIENT, Api, Caller, client_of, code, issues, words
+from tests.api.client import NOBODY, RECIPIENT, Api, Caller, HeldClock, MovedClock, client_of, code, issues, words
+from tests.api.tokens import finished
 from tests.conftest import settings
 from waiaas.app import Daemon
 
@@ -19,12 +19,6 @@ DETAIL = [*TX, "decision", "waiting", "children"]
 SOL = 10**9
 #: over the seeded notify_max of 10 SOL and under its delay_max of 50
 DELAYED = str(11 * SOL)
-
-
-async def finished(caller: Caller, tx_id: str) -> dict[str, Any]:
-    """The transaction once it is final."""
-    answer = await caller.request("GET", f"/v1/transactions/{tx_id}", params={"wait": 20})
-    return answer.json()
 
 
 async def test_a_send_is_accepted_at_once_and_confirmed_by_itself(caller: Caller) -> None:
@@ -63,6 +57,51 @@ async def test_a_key_of_another_request_conflicts(caller: Caller) -> None:
     answer = await caller.send("2", key="k")
     assert code(answer) == (409, "IDEMPOTENCY_CONFLICT")
     assert answer.json()["details"] == {"transactionId": first["id"]}
+
+
+async def test_the_same_again_within_moments_is_the_first_one(caller: Caller) -> None:
+    first = (await caller.send(DELAYED)).json()
+    again = await caller.send(DELAYED, provenance={"runId": "2"})
+    assert (again.status_code, again.json()) == (200, first | {"duplicateOf": first["id"]})
+    assert "idempotent-replayed" not in again.headers
+    by_a_tool = await caller.send(DELAYED, key="auto:0198")
+    assert (by_a_tool.status_code, by_a_tool.json()["duplicateOf"]) == (200, first["id"])
+    for meant in ({"distinct": True}, {"key": "chosen"}, {"memo": "another"}):
+        answer = await caller.send(DELAYED, **meant)
+        assert (answer.status_code, "duplicateOf" in answer.json()) == (201, False)
+
+
+async def test_a_key_survives_a_restart(open_daemon) -> None:
+    async with open_daemon() as daemon, client_of(daemon) as client:
+        caller = await Api(client).make_caller()
+        first = (await caller.send(DELAYED, key="rent")).json()
+    async with open_daemon() as daemon, client_of(daemon) as client:
+        caller.api.client = client
+        again = await caller.send(DELAYED, key="rent")
+        assert (again.status_code, again.json()["id"]) == (200, first["id"])
+        assert code(await caller.send("1", key="rent")) == (409, "IDEMPOTENCY_CONFLICT")
+
+
+async def test_what_is_final_is_no_duplicate(caller: Caller) -> None:
+    first = (await caller.send()).json()
+    await finished(caller, first["id"])
+    again = await caller.send()
+    assert (again.status_code, again.json()["id"] != first["id"]) == (201, True)
+
+
+async def test_a_window_of_duplicates_ends_and_can_be_closed(open_daemon) -> None:
+    clock = MovedClock()
+    async with open_daemon(clock=clock) as daemon, client_of(daemon) as client:
+        caller = await Api(client).make_caller()
+        first = (await caller.send(DELAYED)).json()
+        clock.move(11)
+        assert (await caller.send(DELAYED)).json()["id"] != first["id"]
+    async with (
+        open_daemon(settings(security={"duplicate_window_seconds": 0})) as daemon,
+        client_of(daemon) as client,
+    ):
+        caller = await Api(client).make_caller()
+        assert [(await caller.send(DELAYED)).status_code for _ in range(2)] == [201, 201]
 
 
 async def test_two_equal_keys_at_once_make_one_transaction(caller: Caller) -> None:
@@ -135,7 +174,7 @@ async def test_too_many_waiting_sends_are_refused(open_daemon) -> None:
     async with open_daemon(settings(security={"max_pending_tx": 1})) as daemon, client_of(daemon) as client:
         caller = await Api(client).make_caller()
         await caller.send(DELAYED)
-        answer = await caller.send(DELAYED)
+        answer = await caller.send(DELAYED, distinct=True)
         assert code(answer) == (429, "PENDING_LIMIT_EXCEEDED")
         assert (answer.headers["retry-after"], answer.json()["details"]["retryAfter"]) == ("5", 5)
 
@@ -148,7 +187,7 @@ async def test_an_agent_without_a_usable_key_sends_nothing(daemon: Daemon, calle
 
 
 async def test_transactions_are_paged_newest_first(caller: Caller) -> None:
-    made = [(await caller.send(DELAYED)).json()["id"] for _ in range(3)]
+    made = [(await caller.send(DELAYED, distinct=True)).json()["id"] for _ in range(3)]
     first = (await caller.request("GET", "/v1/transactions", params={"limit": 2})).json()
     assert list(first) == ["items", "cursor", "hasMore"]
     assert list(first["items"][0]) == TX
@@ -203,3 +242,39 @@ async def test_a_stop_answers_those_who_wait(daemon: Daemon, caller: Caller) -> 
     await asyncio.sleep(0.05)
     daemon.core.watch.close()
     assert (await asyncio.wait_for(waiting, 5)).json()["status"] == "QUEUED"
+
+
+async def test_on_solana_nothing_signed_is_replaced(caller: Caller) -> None:
+    sent = (await caller.send()).json()
+    done = await finished(caller, sent["id"])
+    (attempt,) = (await caller.request("GET", f"/v1/transactions/{sent['id']}/attempts")).json()["items"]
+    assert (attempt["status"], attempt["nonce"], attempt["txHash"]) == ("LANDED", None, done["txHash"])
+    assert attempt["lastValidBlockHeight"] > 0
+    answer = await caller.request("POST", f"/v1/transactions/{sent['id']}/speed-up")
+    assert code(answer) == (409, "TX_ALREADY_PROCESSED")
+
+
+async def test_what_is_signed_on_solana_lands_or_expires_and_is_not_replaced(open_daemon) -> None:
+    clock = HeldClock()
+    async with open_daemon(clock=clock) as daemon, client_of(daemon) as client:
+        caller = await Api(client).make_caller()
+        clock.hold()
+        path = f"/v1/transactions/{(await caller.send()).json()['id']}"
+        while (found := (await caller.request("GET", path)).json())["status"] != "SUBMITTED":
+            await asyncio.sleep(0.01)
+        assert found["inDoubt"] is True
+        for route, body in (("speed-up", {}), ("cancel", {"onChain": True})):
+            answer = await caller.request("POST", f"{path}/{route}", json=body)
+            assert code(answer) == (400, "CHAIN_NOT_SUPPORTED")
+        clock.go_on()
+        assert (await finished(caller, found["id"]))["status"] == "CONFIRMED"
+
+
+async def test_what_waits_tells_why_and_until_when(daemon: Daemon, caller: Caller) -> None:
+    sent = (await caller.send(DELAYED)).json()
+    daemon.core.wait(sent["id"], "NONCE_LANE", 4)
+    daemon.core.wait(sent["id"], "NONCE_LANE", 10)
+    waiting = (await caller.request("GET", f"/v1/transactions/{sent['id']}")).json()["waiting"]
+    now = daemon.core.clock.now()
+    assert (waiting["reason"], waiting["tries"]) == ("NONCE_LANE", 2)
+    assert waiting["since"] <= now <= waiting["nextTryAt"] <= now + 10

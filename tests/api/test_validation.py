@@ -128,6 +128,5 @@ async def test_expires_in_is_another_name_of_ttl(api: Api, caller: Caller) -> No
 
 
 async def test_a_type_this_version_does_not_know_is_told_at_type(caller: Caller) -> None:
-    for kind in ("TOKEN_TRANSFER", "CONTRACT_CALL", "APPROVE", "BATCH", "transfer", "", "MINT"):
-        assert issues(await caller.request("POST", "/v1/transactions/send", json={"type": kind})) == ["type"]
+    for kind in ("transfer", "", "MINT", 1, ["TRANSFER"]):
         assert issues(await caller.send(to=RECIPIENT, type=kind)) == ["type"]

@@ -66,7 +66,7 @@ def test_a_depth_is_shown_from_the_first_sighting_on() -> None:
 
 
 def test_a_transaction_without_a_decision_is_shown_without_one() -> None:
-    told = tx_detail(View(make_transaction(), NEVER_SENT), waiting=None, show_lists=False)
+    told = tx_detail(View(make_transaction(), NEVER_SENT), waiting=None, children=[], show_lists=False)
     assert (told.decision, told.downgraded_from, told.children) == (None, None, [])
 
 

@@ -11,6 +11,7 @@ from click.testing import Result
 
 from tests.cli.conftest import Run, told
 from tests.cli.processes import PASSWORD
+from tests.cli.test_why import ATTEMPT, HEALTH, TX
 
 TRADER = {
     "id": "0198c0de-0000-7000-8000-000000000001",
@@ -216,6 +217,131 @@ def test_transactions_are_read_by_operator_or_session(call: Run, daemon: Daemon,
     assert "X-Master-Password" not in daemon.asked[-1]["headers"]
 
 
+ACCOUNTS = ["--account", "Me:s:w", "--account", "You:w", "--account", "Sys"]
+REQUESTS = [
+    (
+        ["--type", "TOKEN_TRANSFER", "--to", "Bob", "--amount", "5", "--token-address", "Mint", "--decimals", "6"],
+        {"to": "Bob", "amount": "5", "token": {"address": "Mint", "decimals": 6, "symbol": "Mint"}},
+    ),
+    (
+        [
+            "--type",
+            "APPROVE",
+            "--spender",
+            "Bob",
+            "--amount",
+            "0",
+            "--token-address",
+            "T",
+            "--decimals",
+            "0",
+            "--symbol",
+            "X",
+        ],
+        {"spender": "Bob", "amount": "0", "token": {"address": "T", "decimals": 0, "symbol": "X"}},
+    ),
+    (
+        ["--type", "CONTRACT_CALL", "--to", "0x1", "--calldata", "0x01020304", "--value", "9"],
+        {"to": "0x1", "calldata": "0x01020304", "value": "9"},
+    ),
+    (
+        ["--type", "CONTRACT_CALL", "--program", "Prog", "--data", "AAAA", *ACCOUNTS],
+        {
+            "programId": "Prog",
+            "instructionData": "AAAA",
+            "accounts": [
+                {"pubkey": "Me", "isSigner": True, "isWritable": True},
+                {"pubkey": "You", "isSigner": False, "isWritable": True},
+                {"pubkey": "Sys", "isSigner": False, "isWritable": False},
+            ],
+        },
+    ),
+    (
+        ["--type", "BATCH", "--instructions", '[{"to": "Bob", "amount": "1"}, {"to": "Eve", "amount": "2"}]'],
+        {"instructions": [{"to": "Bob", "amount": "1"}, {"to": "Eve", "amount": "2"}]},
+    ),
+    (["--to", "Bob", "--amount", "5", "--memo", "x", "--distinct"], {"to": "Bob", "amount": "5", "memo": "x"}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "body"), REQUESTS)
+def test_every_type_is_sent_by_its_flags(run: Run, daemon: Daemon, arguments: list[str], body: dict[str, Any]):
+    daemon.answer("POST", "/v1/transactions/send", {"id": "t1", "status": "PENDING"}, 201)
+    ended = run("tx", "send", *arguments, "--base-url", daemon.url, env={"WAIAAS_SESSION_TOKEN": "wai_sess_x"})
+    assert ended.exit_code == 0, ended.stderr
+    kind = arguments[1] if arguments[0] == "--type" else "TRANSFER"
+    distinct = {"distinct": True} if "--distinct" in arguments else {}
+    assert daemon.asked[-1]["body"] == {"type": kind, **body, **distinct}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--token-address", "Mint"], "--token-address and --decimals"),
+        (["--decimals", "6"], "--token-address and --decimals"),
+        (["--account", "Me:x"], "not by :x"),
+        (["--instructions", "{}"], "is not a JSON list"),
+        (["--type", "MINT"], "MINT"),
+    ],
+)
+def test_what_cannot_be_understood_is_not_sent(run: Run, daemon: Daemon, arguments: list[str], said: str):
+    ended = run("tx", "send", *arguments, "--base-url", daemon.url, env={"WAIAAS_SESSION_TOKEN": "wai_sess_x"})
+    assert (ended.exit_code, daemon.asked) == (1, [])
+    assert said in ended.stderr
+
+
+def test_a_duplicate_is_remarked_upon(run: Run, daemon: Daemon):
+    daemon.answer("POST", "/v1/transactions/send", {"id": "t1", "status": "PENDING", "duplicateOf": "t1"})
+    arguments = ["--to", "Bob", "--amount", "5", "--base-url", daemon.url]
+    ended = run("tx", "send", *arguments, env={"WAIAAS_SESSION_TOKEN": "wai_sess_x"})
+    assert "this is t1. Add --distinct if two are meant." in ended.stderr
+
+
+def test_attempts_are_listed(call: Run, daemon: Daemon):
+    attempt = {"number": 1, "kind": "SEND", "status": "LIVE", "nonce": 4, "txHash": "hash1", "maxFee": "9"}
+    daemon.answer("GET", "/v1/transactions/t1/attempts", {"items": [attempt]})
+    assert told(call("tx", "attempts", "t1", "--json"))["items"] == [attempt]
+    assert "hash1" in call("tx", "attempts", "t1").stdout
+
+
+def test_a_stuck_transaction_is_sped_up_or_cancelled_on_chain(call: Run, daemon: Daemon):
+    replaced = {"id": "t1", "status": "SUBMITTED", "attempt": {"number": 2}}
+    daemon.answer("POST", "/v1/transactions/t1/speed-up", replaced)
+    daemon.answer("POST", "/v1/transactions/t1/cancel", replaced)
+    assert told(call("tx", "speed-up", "t1", "--json"))["transaction"] == replaced
+    assert daemon.asked[-1]["body"] == {}
+    call("tx", "speed-up", "t1", "--max-fee", "9", "--max-priority-fee", "2")
+    assert daemon.asked[-1]["body"] == {"maxFeePerGas": "9", "maxPriorityFeePerGas": "2"}
+    call("tx", "cancel", "t1", "--on-chain", "--max-fee", "9", "--max-priority-fee", "2")
+    assert daemon.asked[-1]["body"] == {"onChain": True, "maxFeePerGas": "9", "maxPriorityFeePerGas": "2"}
+
+
+def test_a_transaction_is_explained_to_people_and_programs(call: Run, daemon: Daemon):
+    daemon.answer("GET", "/v1/transactions/t1", TX)
+    daemon.answer("GET", "/v1/transactions/t1/attempts", {"items": [ATTEMPT]})
+    daemon.answer("GET", "/health", HEALTH)
+    ended = call("tx", "why", "t1")
+    assert "What is known\n- TRANSFER of 1500000000 (1.5 SOL)" in ended.stdout
+    assert "waiaas tx cancel t1\n    It ends CANCELLED" in ended.stdout
+    answer = told(call("tx", "why", "t1", "--json"))
+    assert answer["transaction"] == TX
+    assert answer["options"][0]["command"] == "waiaas tx cancel t1"
+    assert {"known", "next"} <= answer.keys()
+
+
+def test_the_kill_switch_is_explained_and_any_other_refusal_told(call: Run, daemon: Daemon):
+    body = {
+        "code": "KILL_SWITCH_ACTIVE",
+        "message": "The kill switch is on.",
+        "details": {"activatedAt": 1_800_000_000},
+    }
+    daemon.answer("GET", "/v1/transactions/t1", body, 409)
+    ended = call("tx", "why", "t1")
+    assert (ended.exit_code, "kill switch is on since 2027-01-15 08:00:00 UTC" in ended.stdout) == (0, True)
+    daemon.answer("GET", "/v1/transactions/t1", {"code": "TX_NOT_FOUND", "message": "No."}, 404)
+    assert told(call("tx", "why", "t1", "--json"))["error"]["code"] == "TX_NOT_FOUND"
+
+
 def test_a_transaction_is_shown_and_cancelled(call: Run, daemon: Daemon):
     daemon.answer("GET", "/v1/transactions/t1", {"id": "t1", "status": "PENDING", "error": None, "children": []})
     daemon.answer("POST", "/v1/transactions/t1/cancel", {"id": "t1", "status": "CANCELLED"})
@@ -238,8 +364,8 @@ def test_policies_are_added_changed_listed_and_removed(call: Run, daemon: Daemon
         "priority": 3,
         "enabled": False,
     }
-    call("policy", "update", "p1", "--enabled")
-    assert daemon.asked[-1]["body"] == {"enabled": True}
+    call("policy", "update", "p1", "--enabled", "--override")
+    assert daemon.asked[-1]["body"] == {"enabled": True, "override": True}
     assert '{"daily_total":"5"}' in call("policy", "list").stdout
     assert told(call("policy", "remove", "p1", "--json"))["policy"]["deleted"] is True
 

@@ -28,6 +28,10 @@ def test_an_agent_is_created_funded_spends_and_ends(serving: Wallet):
     assert sent["status"] == "CONFIRMED"
     again = serving.told("tx", "send", *to, "--idempotency-key", "k1", **session)["transaction"]
     assert again["id"] == sent["id"]
+    why = serving.run("tx", "why", sent["id"], **session).stdout
+    assert f"The money has moved: {sent['txHash']}" in why
+    assert [one["status"] for one in serving.told("tx", "attempts", sent["id"], **session)["items"]] == ["LANDED"]
+    assert serving.refused("tx", "speed-up", sent["id"], **session) == (1, "TX_ALREADY_PROCESSED")
     assert serving.told("tx", "show", sent["id"], **session)["transaction"]["txHash"] == sent["txHash"]
     assert [found["id"] for found in serving.told("tx", "list", "--agent", "trader")["items"]] == [sent["id"]]
     assert serving.refused("tx", "cancel", sent["id"], **session) == (1, "TX_ALREADY_PROCESSED")

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-RATES = ["bare hello, first", "bare hello, last", "health", "authenticated read", "list of 20", "send → confirmed"]
+FIGURES = [
+    "bare hello, first",
+    "bare hello, last",
+    "health",
+    "authenticated read",
+    "list of 20",
+    "send → confirmed, Solana",
+    "send → confirmed, EVM",
+    "one agent's 64 sends, EVM",
+    "to confirmed − block, EVM",
+]
 
 
 @pytest.fixture
@@ -28,9 +38,12 @@ def test_the_demo_ends_confirmed_and_leaves_nothing(temporary):
         [sys.executable, SCRIPTS / "demo.py"], env=environment, capture_output=True, text=True, timeout=50
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    places = [done.stdout.index(f" {status} ") for status in ("PENDING", "EXECUTING", "SUBMITTED", "CONFIRMED")]
-    assert places == sorted(places)
-    assert "bob 100 SOL → 100.5 SOL" in done.stdout
+    solana, ethereum = done.stdout.split("\nethereum, network ")
+    for shown in (solana, ethereum):
+        places = [shown.index(f" {status} ") for status in ("PENDING", "EXECUTING", "SUBMITTED", "CONFIRMED")]
+        assert places == sorted(places)
+    assert "bob   100 SOL → 100.5 SOL" in solana
+    assert "bob   100 ETH → 100.05 ETH" in ethereum
     assert time.monotonic() - begun < 30
     assert list(directory.iterdir()) == []
 
@@ -72,11 +85,20 @@ def test_the_demo_tells_what_went_wrong_and_keeps_it(temporary):
     assert len(list(directory.glob("waiaas-demo-*"))) == 1
 
 
+@pytest.mark.timeout(150)
 def test_the_bench_measures_everything(temporary):
     environment, directory = temporary
-    command = [sys.executable, SCRIPTS / "bench.py", "--seconds", "0.2", "--transfers", "20", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=55)
+    options = ("--seconds", "0.2", "--transfers", "20", "--agents", "8", "--json")
+    command = [sys.executable, SCRIPTS / "bench.py", *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=140)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = {figure["name"]: figure["value"] for figure in json.loads(done.stdout)["figures"]}
-    assert all(figures[name] > 0 for name in RATES)
+    assert all(figures[name] > 0 for name in FIGURES)
+    assert "to confirmed − block, Solana" in figures
+    looks = [
+        [figures[f"{count} in flight, {chain}: HTTP"] for count in ("100", "1,000", "10,000")]
+        for chain in ("Solana", "EVM")
+    ]
+    # 256 signatures a question and two of those a body; a hundred receipts a body
+    assert looks == [[1, 2, 20], [2, 11, 101]]
     assert list(directory.iterdir()) == []

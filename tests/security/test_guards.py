@@ -8,7 +8,7 @@ from waiaas.api.guards import anyone, operator, session
 from waiaas.api.routes import ROUTES
 from waiaas.api.routing import Route
 
-PUBLIC = {("GET", path) for path in ("/health", "/ready", "/doc", "/openapi.json", "/v1/nonce")}
+PUBLIC = {("GET", path) for path in ("/health", "/ready", "/metrics", "/doc", "/openapi.json", "/v1/nonce")}
 SCHEMES = {"masterAuth", "sessionAuth"}
 
 

@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from tests.api.client import NOBODY, Api, Caller, code
+from tests.conftest import ManualClock
 from waiaas.app import Daemon
 from waiaas.auth.sessions import SessionAuth
 from waiaas.auth.tokens import PREFIX, Tokens
@@ -14,7 +15,7 @@ from waiaas.clock import Clock
 from waiaas.db import Database, Statement
 from waiaas.db.cache import Cache
 from waiaas.domain.session import Session
-from waiaas.errors import InvalidToken
+from waiaas.errors import InvalidToken, TokenExpired
 
 SECRET = b"s" * 32
 OWN = "0198c0de-0000-7000-8000-000000000001"
@@ -82,6 +83,38 @@ async def test_s01_the_good_token_would_have_been_looked_up(auth: SessionAuth) -
         await auth.authenticate(f"Bearer {GOOD}".encode())
 
 
+class FixedClock(Clock):
+    """Always the same second."""
+
+    def __init__(self, second: int) -> None:
+        super().__init__()
+        self.second = second
+
+    def wall(self) -> float:
+        return self.second
+
+
+def test_s02_a_token_that_was_read_before_still_expires_and_its_neighbours_are_still_refused() -> None:
+    clock = FixedClock(3_999_999_999)
+    tokens = Tokens(SECRET, clock)
+    first = tokens.read(GOOD)
+    assert tokens.read(GOOD) == first
+    for place in range(len(PREFIX), len(GOOD)):
+        if GOOD[place] != ".":
+            with pytest.raises(InvalidToken):
+                tokens.read(flipped(GOOD, place))
+    clock.second = 4_000_000_000
+    with pytest.raises(TokenExpired):
+        tokens.read(GOOD)
+
+
+def test_s01_what_one_secret_has_signed_is_nothing_to_another() -> None:
+    clock = FixedClock(1)
+    assert Tokens(SECRET, clock).read(GOOD).sub == OWN
+    with pytest.raises(InvalidToken):
+        Tokens(b"o" * 32, clock).read(GOOD)
+
+
 HEADERS = [
     None,
     "",
@@ -117,6 +150,16 @@ async def test_s02_a_token_of_4096_characters_is_still_read(auth: SessionAuth) -
         await auth.authenticate(f"Bearer {fits}".encode())
     with pytest.raises(InvalidToken):
         await auth.authenticate(f"Bearer {signed(CLAIMS | {'x': 'y' * (padding * 3 // 4 + 5)})}".encode())
+
+
+def test_s03_a_token_is_dead_from_its_exp_on(clock: ManualClock) -> None:
+    tokens = Tokens(SECRET, clock)
+    token = tokens.issue(OWN, NOBODY, now=clock.now(), expires_at=clock.now() + 300)
+    clock.move(299)
+    assert tokens.read(token).sub == OWN
+    clock.move(1)
+    with pytest.raises(TokenExpired):
+        tokens.read(token)
 
 
 DISAGREEING = [
@@ -179,6 +222,14 @@ async def test_s04_nothing_is_accepted_after_a_revocation_in_the_middle_of_reque
     assert left == []
 
 
+async def test_s04_the_sessions_of_a_terminated_agent_are_dead_from_the_next_request_on(
+    api: Api, caller: Caller
+) -> None:
+    assert (await caller.request("GET", "/v1/wallet/address")).status_code == 200
+    assert (await api.operator("DELETE", f"/v1/agents/{caller.agent['id']}")).status_code == 200
+    assert code(await caller.request("GET", "/v1/wallet/address")) == (401, "SESSION_REVOKED")
+
+
 async def test_s07_another_agents_transaction_does_not_exist(api: Api, caller: Caller) -> None:
     other = await api.make_caller()
     theirs = (await other.send(str(11 * 10**9))).json()["id"]
@@ -188,6 +239,13 @@ async def test_s07_another_agents_transaction_does_not_exist(api: Api, caller: C
         assert code(known) == code(unknown) == (404, "TX_NOT_FOUND")
         assert known.json() | {"requestId": ""} == unknown.json() | {"requestId": ""}
     assert (await other.request("GET", f"/v1/transactions/{theirs}")).json()["status"] == "QUEUED"
+
+
+async def test_s07_the_key_of_another_agent_is_another_key(api: Api, caller: Caller) -> None:
+    other = await api.make_caller()
+    answers = [await one.send(key="k") for one in (caller, other, caller)]
+    assert [answer.status_code for answer in answers] == [201, 201, 200]
+    assert answers[0].json()["id"] == answers[2].json()["id"] != answers[1].json()["id"]
 
 
 async def test_s07_foreign_ids_in_query_or_body_change_nothing(api: Api, caller: Caller) -> None:

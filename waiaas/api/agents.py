@@ -48,7 +48,8 @@ async def create(call: Call[Nothing, CreateAgentRequest]) -> AgentResponse:
 def _network(core: Core, chain: Chain, name: str | None) -> Network | None:
     if name is not None:
         return network_of(chain, name)
-    return Network(core.config.rpc.solana_default_network) if chain is Chain.SOLANA else Network.ETHEREUM_SEPOLIA
+    rpc = core.config.rpc
+    return Network(rpc.solana_default_network if chain is Chain.SOLANA else rpc.evm_default_network)
 
 
 async def page(call: Call[AgentListQuery, None]) -> AgentListResponse:

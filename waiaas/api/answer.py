@@ -14,6 +14,7 @@ from waiaas.errors import (
     NoEndpoint,
     Refusal,
     ShuttingDown,
+    Stale,
     StorageBusy,
     StorageClosed,
     StorageFull,
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 MEANING: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (NoEndpoint, AdapterNotAvailable),
     (Transient, ChainFailed),
+    (Stale, ChainFailed),
     (StorageBusy, StorageUnavailable),
     (StorageFull, StorageUnavailable),
     (StorageClosed, StorageUnavailable),
@@ -48,14 +50,15 @@ def translate(error: Exception, call: AnyCall) -> Refusal:
         return error
     for kind, meaning in MEANING:
         if isinstance(error, kind):
-            log.warning("request_refused", path=call.path, request_id=call.request_id.decode(), error=str(error))
+            log.warning("request_refused", route=call.route, error=str(error))
             return meaning()
-    log.error("request_failed", path=call.path, request_id=call.request_id.decode(), exc_info=error)
+    log.error("request_failed", route=call.route, exc_info=error)
     return Refusal()
 
 
 def refused(refusal: Refusal, call: AnyCall) -> Reply:
-    """Status, envelope and headers of a refusal."""
+    """Status, envelope and headers of a refusal, which is counted."""
+    call.core.metrics.refused(refusal.code)
     body = ErrorResponse(
         code=refusal.code,
         message=refusal.message,

@@ -20,6 +20,8 @@ from waiaas.pipeline.core import Core
 Query = TypeVar("Query")
 Body = TypeVar("Body")
 Headers = list[tuple[bytes, bytes]]
+#: what a request for no route counts as
+UNROUTED = "none"
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -53,11 +55,12 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Reply(NamedTuple):
-    """Status, body and the headers beside those that every response has."""
+    """Status, body, the headers beside those that every response has, and what kind of body it is."""
 
     status: int
     body: bytes
     headers: Headers = []  # noqa: RUF012 nobody appends to it
+    kind: bytes = b"application/json"
 
 
 class Call(Generic[Query, Body]):
@@ -75,6 +78,7 @@ class Call(Generic[Query, Body]):
         "query",
         "receive",
         "request_id",
+        "route",
         "scope",
         "services",
         "tally",
@@ -99,6 +103,8 @@ class Call(Generic[Query, Body]):
         self.origin: bytes | None = None
         self.tally: tuple[int, int, int] | None = None
         self.id = ""
+        #: method and template of the path, once it is found
+        self.route = UNROUTED
         #: until a guard has found out
         self.caller = Caller(Actor(UNKNOWN, self.peer))
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,8 @@ from waiaas.api.call import AnyCall
 from waiaas.errors import BodyTooLarge, BodyTooSlow, ValidationFailed
 
 MOST_BYTES = 262144
+#: objects and lists inside one another; a body of fewer brackets cannot be deeper
+DEEPEST = 100
 #: seconds that a body may take to arrive
 BODY_SECONDS = 10
 DECIMAL = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -21,6 +24,10 @@ BOOLEANS = {"true": True, "false": False}
 #: msgspec tells the place at the end of its message, and the name of a missing or unknown field in backquotes
 PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 FIELD = re.compile(r"Object (missing required field|contains unknown field) `(.*)`")
+STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+#: opening brackets become 2, closing ones 0, everything else is left out
+STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
+NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 STEP = re.compile(r"\.?([^.\[\]]+)")
 
 
@@ -31,12 +38,14 @@ class Nothing(msgspec.Struct, frozen=True):
 class BodyReader:
     """Reads the body of a route into its struct."""
 
-    def __init__(self, kind: type[Any]) -> None:
+    def __init__(self, kind: Any) -> None:
         self._decode = msgspec.json.Decoder(kind).decode
 
     async def read(self, call: AnyCall) -> Any:
         """The decoded body, an empty one as `{}`; ValidationFailed or BodyTooLarge."""
         data = await receive(call) or b"{}"
+        if depth(data) > DEEPEST:
+            raise ValidationFailed(("", f"must not be nested deeper than {DEEPEST}"))
         try:
             if not data.isascii():
                 data.decode()
@@ -45,6 +54,18 @@ class BodyReader:
             raise ValidationFailed(issue(str(error))) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ValidationFailed(("", "must be one JSON object in UTF-8")) from None
+
+
+def depth(data: bytes) -> int:
+    """How deep the body is nested, at most: told before it is decoded.
+
+    The decoder goes by Python's recursion limit, which packages raise beyond what the stack of the process holds.
+    """
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= DEEPEST:
+        return brackets
+    steps = STRINGS.sub(b"", data).translate(STEPS, NO_BRACKETS)
+    return max(accumulate(byte - 1 for byte in steps), default=0)
 
 
 async def receive(call: AnyCall) -> bytes:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars, unbind_contextvars
 
 from waiaas.api.answer import reply_to
 from waiaas.api.call import AnyCall, Call, Headers, Reply, Services, encode
@@ -21,13 +21,10 @@ from waiaas.errors import (
     ShuttingDown,
 )
 
-log = structlog.get_logger()
-
 HOST = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
 HIGHEST_PORT = 65535
 #: on every response
 HEADERS: Headers = [
-    (b"content-type", b"application/json"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -73,12 +70,19 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, call: AnyCall, send: Send) -> None:
+        """Whatever is logged meanwhile carries the request's id."""
+        began = self._core.clock.monotonic()
+        bound = bind_contextvars(request_id=call.request_id.decode())
         try:
             reply = await self._reply(call)
         except ClientDisconnect:
             return
         except Exception as error:
             reply = reply_to(error, call)
+        finally:
+            reset_contextvars(**bound)
+            unbind_contextvars("tx_id")
+        self._core.metrics.answered(call.route, reply.status, self._core.clock.monotonic() - began)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers(call, reply)})
         await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else reply.body})
 
@@ -91,6 +95,8 @@ class Edge:
             return PREFLIGHT
         resource, call.id = self._router.find(call.path)
         route = resource.routes.get(call.method) if resource else None
+        if route is not None:
+            call.route = route.name
         if route is None or not route.always:
             if self._core.stopping:
                 raise ShuttingDown()
@@ -141,7 +147,7 @@ def missing(call: AnyCall, resource: Resource | None) -> Reply:
 
 def headers(call: AnyCall, reply: Reply) -> Headers:
     """Those of every response, those of this reply, and what the checks have found."""
-    found = [*HEADERS, (b"x-request-id", call.request_id), *reply.headers]
+    found = [(b"content-type", reply.kind), *HEADERS, (b"x-request-id", call.request_id), *reply.headers]
     if reply.status != 204:
         found.append((b"content-length", b"%d" % len(reply.body)))
     if call.tally is not None:

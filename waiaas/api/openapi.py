@@ -93,7 +93,8 @@ def operation(route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
     if route.bodies:
         shapes = [_body(kind, references, alone=len(route.bodies) == 1) for kind in route.bodies]
         schema = shapes[0] if len(shapes) == 1 else {"oneOf": shapes}
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        required = any(field.required for kind in route.bodies for field in msgspec.structs.fields(kind))
+        described["requestBody"] = {"required": required, "content": {JSON: {"schema": schema}}}
     return described
 
 
@@ -122,7 +123,7 @@ def _parameters(route: Route, references: Mapping[Any, Any]) -> Iterable[dict[st
 
 def responses(route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
     """Answers and refusals by status; a refusal's description is its codes."""
-    answered = {"description": "Done", "content": {JSON: {"schema": references[route.answer]}}}
+    answered = {"description": "Done", "content": {route.media: {"schema": references[route.answer]}}}
     codes: dict[int, list[str]] = defaultdict(list)
     for refusal in refusals(route):
         codes[refusal.status].append(refusal.code)

@@ -1,5 +1,7 @@
 """The table of routes: who may call what, what it takes, what it answers, how it refuses."""
 
+from typing import Any
+
 from waiaas.api import admin, agents, policies, sessions, system, transactions, wallet
 from waiaas.api.guards import anyone, operator, session
 from waiaas.api.routing import Route, route
@@ -11,17 +13,19 @@ from waiaas.errors import (
     AlreadyProcessed,
     ChainFailed,
     ChainNotSupported,
-    ConstraintViolated,
+    Denied,
+    FeeNotCovered,
     IdempotencyConflict,
     KeystoreLocked,
     PendingLimitExceeded,
-    PolicyDenied,
     PolicyNotFound,
     Reconciling,
+    Refusal,
+    ReplacementFails,
     SessionLimitExceeded,
     SessionNotFound,
-    SpendingLimitExceeded,
     TransactionNotFound,
+    tree,
 )
 from waiaas.wire.admin import AdminStatusResponse, ShutdownResponse
 from waiaas.wire.agents import (
@@ -35,12 +39,23 @@ from waiaas.wire.agents import (
     FaucetResponse,
     UpdateAgentRequest,
 )
+from waiaas.wire.attempts import AttemptListResponse, TxReplaceResponse
 from waiaas.wire.policies import (
     CreatePolicyRequest,
     PolicyDeleteResponse,
     PolicyListQuery,
     PolicyResponse,
     UpdatePolicyRequest,
+)
+from waiaas.wire.requests import (
+    ApproveRequest,
+    BatchRequest,
+    CancelRequest,
+    ContractCallRequest,
+    ReplaceRequest,
+    SendTransactionRequest,
+    TokenTransferRequest,
+    TransferRequest,
 )
 from waiaas.wire.sessions import (
     CreateSessionRequest,
@@ -51,9 +66,6 @@ from waiaas.wire.sessions import (
 )
 from waiaas.wire.system import HealthResponse, NonceResponse, ReadyResponse
 from waiaas.wire.transactions import (
-    SendBody,
-    SendTransactionRequest,
-    TransferRequest,
     TxCancelResponse,
     TxDetailResponse,
     TxListQuery,
@@ -65,23 +77,36 @@ from waiaas.wire.transactions import (
 )
 from waiaas.wire.wallet import WalletAddressResponse, WalletAssetsResponse, WalletBalanceResponse, WalletQuery
 
-NODE = (ChainFailed, AdapterNotAvailable)
-SEND = (
-    AgentIsSuspended,
-    AgentIsTerminated,
-    ConstraintViolated,
-    SessionLimitExceeded,
-    SpendingLimitExceeded,
-    PolicyDenied,
-    IdempotencyConflict,
-    PendingLimitExceeded,
-    KeystoreLocked,
-    Reconciling,
+Refusals = tuple[type[Refusal], ...]
+
+NODE: Refusals = (ChainFailed, AdapterNotAvailable)
+DENIALS: Refusals = tuple(kind for kind in tree(Denied) if issubclass(kind, Denied) and kind is not Denied)
+STOPPED: Refusals = (AgentIsSuspended, AgentIsTerminated, KeystoreLocked, Reconciling)
+SEND: Refusals = (*STOPPED, *DENIALS, IdempotencyConflict, PendingLimitExceeded)
+REPLACE: Refusals = (
+    *STOPPED,
+    *DENIALS,
+    TransactionNotFound,
+    AlreadyProcessed,
+    ChainNotSupported,
+    FeeNotCovered,
+    ReplacementFails,
+    *NODE,
 )
 
 ROUTES: tuple[Route, ...] = (
     route("GET", "/health", system.health, guard=anyone, tag="Health", answer=HealthResponse, always=True),
     route("GET", "/ready", system.ready, guard=anyone, tag="Health", answer=ReadyResponse, also=(503,), always=True),
+    route(
+        "GET",
+        "/metrics",
+        system.metrics,
+        guard=anyone,
+        tag="Health",
+        answer=str,
+        media="text/plain",
+        always=True,
+    ),
     route("GET", "/doc", system.document, guard=anyone, tag="Health", answer=dict),
     route("GET", "/openapi.json", system.document, guard=anyone, tag="Health", answer=dict),
     route("GET", "/v1/nonce", system.nonce, guard=anyone, tag="Auth", answer=NonceResponse),
@@ -212,8 +237,15 @@ ROUTES: tuple[Route, ...] = (
         transactions.send,
         guard=session,
         tag="Transactions",
-        body=SendBody,
-        bodies=(SendTransactionRequest, TransferRequest),
+        body=dict[str, Any],
+        bodies=(
+            SendTransactionRequest,
+            TransferRequest,
+            TokenTransferRequest,
+            ContractCallRequest,
+            ApproveRequest,
+            BatchRequest,
+        ),
         answer=TxSendResponse,
         status=201,
         also=(200,),
@@ -250,14 +282,35 @@ ROUTES: tuple[Route, ...] = (
         errors=(TransactionNotFound,),
     ),
     route(
+        "GET",
+        "/v1/transactions/{id}/attempts",
+        transactions.list_attempts,
+        guard=session | operator,
+        tag="Transactions",
+        answer=AttemptListResponse,
+        errors=(TransactionNotFound,),
+    ),
+    route(
+        "POST",
+        "/v1/transactions/{id}/speed-up",
+        transactions.speed_up,
+        guard=session | operator,
+        tag="Transactions",
+        body=ReplaceRequest,
+        answer=TxReplaceResponse,
+        after_recovery=True,
+        errors=REPLACE,
+    ),
+    route(
         "POST",
         "/v1/transactions/{id}/cancel",
         transactions.cancel,
         guard=session | operator,
         tag="Transactions",
+        body=CancelRequest,
         answer=TxCancelResponse,
         after_recovery=True,
-        errors=(TransactionNotFound, AlreadyProcessed, Reconciling),
+        errors=REPLACE,
     ),
     # policies
     route(

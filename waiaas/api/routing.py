@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 from starlette.routing import compile_path
+from structlog.contextvars import bind_contextvars
 
 from waiaas.api.call import AnyCall
 from waiaas.api.decode import BodyReader, Nothing, QueryReader
@@ -16,6 +17,8 @@ from waiaas.wire.body import UUID
 
 Handler = Callable[[Any], Awaitable[Any]]
 ID = re.compile(UUID)
+#: the tag of routes whose id is a transaction's
+TRANSACTIONS = "Transactions"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -31,7 +34,7 @@ class Route(msgspec.Struct, frozen=True):
     #: further statuses that carry the same shape
     also: tuple[int, ...]
     query: type[Any]
-    body: type[Any]
+    body: Any
     #: what the document shows as the body, where `body` is only how it is read
     bodies: tuple[type[Any], ...]
     errors: tuple[type[Refusal], ...]
@@ -43,8 +46,15 @@ class Route(msgspec.Struct, frozen=True):
     is_send: bool
     #: refused for a network whose start-up recovery is not done
     after_recovery: bool
+    #: what kind of body it answers with
+    media: str
     read_query: QueryReader
     read_body: BodyReader | None
+
+    @property
+    def name(self) -> str:
+        """`GET /v1/agents/{id}`."""
+        return f"{self.method} {self.path}"
 
 
 def route(
@@ -58,13 +68,14 @@ def route(
     status: int = 200,
     also: tuple[int, ...] = (),
     query: type[Any] = Nothing,
-    body: type[Any] = Nothing,
+    body: Any = Nothing,
     bodies: tuple[type[Any], ...] = (),
     errors: Iterable[type[Refusal]] = (),
     always: bool = False,
     despite_switch: bool = False,
     is_send: bool = False,
     after_recovery: bool = False,
+    media: str = "application/json",
 ) -> Route:
     """One line of the table."""
     return Route(
@@ -84,6 +95,7 @@ def route(
         despite_switch=despite_switch or always,
         is_send=is_send,
         after_recovery=after_recovery,
+        media=media,
         read_query=QueryReader(query),
         read_body=None if method == "GET" else BodyReader(body),
     )
@@ -141,6 +153,8 @@ async def answer(route: Route, call: AnyCall) -> Any:
     """Path id, query and body decoded, then the handler."""
     if call.id:
         checked_id(call.id)
+        if route.tag == TRANSACTIONS:
+            bind_contextvars(tx_id=call.id)
     call.query = route.read_query.read(call.scope["query_string"])
     if route.read_body is not None:
         call.body = await route.read_body.read(call)

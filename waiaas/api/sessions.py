@@ -4,7 +4,7 @@ from waiaas.api.call import AnyCall, Call
 from waiaas.api.chain import chain_of
 from waiaas.api.check import Issues
 from waiaas.api.decode import Nothing
-from waiaas.auth.tokens import token_hash
+from waiaas.auth.sessions import token_hash
 from waiaas.domain.agent import Agent
 from waiaas.domain.session import Constraints, Session, parse_constraints
 from waiaas.errors import SessionNotFound, ValidationFailed

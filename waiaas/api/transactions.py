@@ -1,24 +1,25 @@
-"""Transactions: send, list, look at, wait for, cancel."""
+"""Transactions: send, list, look at, wait for, cancel, replace."""
 
 import re
 from typing import Any
 
 import msgspec
+from structlog.contextvars import bind_contextvars
 
 from waiaas.api.call import AnyCall, Call, Reply, encode
 from waiaas.api.chain import chain_of
-from waiaas.api.check import Issues
 from waiaas.api.decode import Nothing
-from waiaas.chains.base import Chain
-from waiaas.domain.agent import Agent
-from waiaas.domain.money import LARGEST, parse_amount
-from waiaas.domain.request import Transfer
-from waiaas.domain.transaction import FINAL, TransactionType, View
+from waiaas.api.replace import asked_fees, replaced
+from waiaas.domain.chain import Chain
+from waiaas.domain.parse import Ask, parse_ask
+from waiaas.domain.transaction import FINAL, Transaction, TransactionType, View
 from waiaas.errors import ValidationFailed
-from waiaas.pipeline import submit as pipeline
-from waiaas.repositories import transactions
+from waiaas.pipeline import cancel as taking_back
+from waiaas.pipeline.submit import submit
+from waiaas.repositories import attempts, transactions
+from waiaas.wire.attempts import AttemptListResponse, TxReplaceResponse, attempt_item
+from waiaas.wire.requests import CancelRequest, ReplaceRequest
 from waiaas.wire.transactions import (
-    SendBody,
     TxCancelResponse,
     TxDetailResponse,
     TxListQuery,
@@ -34,51 +35,32 @@ from waiaas.wire.transactions import (
 )
 
 IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
-LONGEST_MEMO = 256
-LONGEST_MEMO_BYTES = 512
+#: types that have children on EVM: the items of a batch, the reset before an approval
+PARENTS = (TransactionType.BATCH, TransactionType.APPROVE)
 
 
-async def send(call: Call[Nothing, SendBody]) -> TxSendResponse | Reply:
-    """Ask for a transfer: accepted with its money set aside, refused by a limit, or answered again to the same key."""
+async def send(call: Call[Nothing, dict[str, Any]]) -> TxSendResponse | Reply:
+    """Ask for a transaction: accepted with its money set aside, refused by a limit, or answered as it was before."""
     core, session = call.core, call.session
     agent = await core.agents.get(session.agent_id)
     key = _idempotency_key(call.headers.get(b"idempotency-key"))
-    request = transfer(call.body, agent, chain_of(core, agent))
-    accepted = await pipeline.submit(
-        core, agent, session, request, key=key, provenance=_provenance(call.body), actor=call.caller.actor
+    ask = parse_ask(call.body, agent.chain, agent.public_key, chain_of(core, agent).address)
+    accepted = await submit(
+        core,
+        agent,
+        session,
+        ask.request,
+        key=key,
+        distinct=ask.distinct,
+        provenance=_provenance(ask),
+        actor=call.caller.actor,
     )
+    bind_contextvars(tx_id=accepted.tx.id)
     if accepted.replayed:
         return Reply(200, encode(tx_sent(accepted.tx)), [(b"idempotent-replayed", b"true")])
+    if accepted.duplicate:
+        return Reply(200, encode(tx_sent(accepted.tx, duplicate=True)))
     return tx_sent(accepted.tx)
-
-
-def transfer(body: SendBody, agent: Agent, chain: Chain) -> Transfer:
-    """The canonical request; ValidationFailed names every issue."""
-    issues = Issues()
-    if body.type not in (None, TransactionType.TRANSFER):
-        issues.add("type", _type_issue(str(body.type)))
-        issues.settle()
-    to = issues.given("to", body.to, chain.address)
-    amount = issues.given("amount", body.amount, lambda text: parse_amount(text, LARGEST[agent.chain]))
-    memo = issues.read("memo", body.memo, checked_memo) if body.memo else None
-    if body.provenance is not None and body.provenance.conversation_id is not None:
-        issues.add("provenance.conversationId", "is no conversation of this agent")
-    issues.settle()
-    assert to is not None
-    return Transfer(to=to, amount=str(amount), memo=memo)
-
-
-def _type_issue(type: str) -> str:
-    if type in TransactionType.__members__:
-        return f"{type} is not available in this version, which knows TRANSFER"
-    return f"must be one of {', '.join(TransactionType)}"
-
-
-def checked_memo(text: str) -> str:
-    """A memo that fits; ValueError if not."""
-    if len(text) > LONGEST_MEMO or len(text.encode()) > LONGEST_MEMO_BYTES:
-        raise ValueError(f"must have at most {LONGEST_MEMO} characters and {LONGEST_MEMO_BYTES} bytes in UTF-8")
-    return text
 
 
 def _idempotency_key(header: bytes | None) -> str | None:
@@ -89,8 +71,13 @@ def _idempotency_key(header: bytes | None) -> str | None:
     return header.decode()
 
 
-def _provenance(body: SendBody) -> dict[str, Any] | None:
-    return msgspec.to_builtins(body.provenance) if body.provenance is not None else None
+def _provenance(ask: Ask) -> dict[str, Any] | None:
+    if ask.provenance is None:
+        return None
+    if ask.provenance.conversation_id is not None:
+        raise ValidationFailed(("provenance.conversationId", "is no conversation of this agent"))
+    told: dict[str, Any] = msgspec.to_builtins(ask.provenance)
+    return told
 
 
 async def page(call: Call[TxListQuery, None]) -> TxListResponse:
@@ -121,12 +108,20 @@ async def pending(call: Call[TxPendingQuery, None]) -> TxPendingListResponse:
 async def get(call: Call[TxQuery, None]) -> TxDetailResponse:
     """A transaction with its decision; with `wait` the answer is held until its status is final or time is up."""
     view = await (_awaited(call, call.query.wait) if call.query.wait else _view(call))
-    waiting = call.core.waiting.get(call.id)
     return tx_detail(
-        view,
-        waiting=WaitingFor(waiting.reason, waiting.since, waiting.next_try_at) if waiting else None,
-        show_lists=call.caller.is_operator,
+        view, waiting=_waiting(call), children=await _children(call, view.tx), show_lists=call.caller.is_operator
     )
+
+
+def _waiting(call: AnyCall) -> WaitingFor | None:
+    found = call.core.waiting.get(call.id)
+    return WaitingFor(found.reason, found.since, found.next_try_at, found.tries) if found else None
+
+
+async def _children(call: AnyCall, tx: Transaction) -> list[Transaction]:
+    if tx.chain is not Chain.ETHEREUM or tx.type not in PARENTS:
+        return []
+    return await transactions.children(call.core.db, tx.id)
 
 
 async def _view(call: AnyCall) -> View:
@@ -148,7 +143,22 @@ async def _awaited(call: AnyCall, seconds: int) -> View:
         watch.leave(call.id, event)
 
 
-async def cancel(call: AnyCall) -> TxCancelResponse:
-    """Take back what is not signed yet."""
-    cancelled = await pipeline.cancel(call.core, call.id, call.caller.agent_id, call.caller.actor)
+async def list_attempts(call: AnyCall) -> AttemptListResponse:
+    """What was signed for a transaction, and what is known of it."""
+    await _view(call)
+    return AttemptListResponse([attempt_item(one) for one in await attempts.of_transaction(call.core.db, call.id)])
+
+
+async def cancel(call: Call[Nothing, CancelRequest]) -> TxCancelResponse:
+    """Take back what is not signed yet; with `onChain` race what is signed with a transfer of nothing."""
+    if call.body.on_chain:
+        attempt = await replaced(call, cancel=True, fees=asked_fees(call.body))
+        return TxCancelResponse(call.id, "SUBMITTED", attempt_item(attempt))
+    cancelled = await taking_back.cancel(call.core, call.id, call.caller.agent_id, call.caller.actor)
     return TxCancelResponse(cancelled.id, "CANCELLED")
+
+
+async def speed_up(call: Call[Nothing, ReplaceRequest]) -> TxReplaceResponse:
+    """Sign the same call again with the same nonce and a dearer fee; one of them lands."""
+    attempt = await replaced(call, cancel=False, fees=asked_fees(call.body))
+    return TxReplaceResponse(call.id, "SUBMITTED", attempt_item(attempt))

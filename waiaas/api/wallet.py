@@ -2,7 +2,12 @@
 
 from waiaas.api.call import Call
 from waiaas.api.chain import chain_of, reading_chain
-from waiaas.domain.chain import native_of
+from waiaas.domain.address import canonical_address
+from waiaas.domain.agent import Agent
+from waiaas.domain.chain import Chain, native_of
+from waiaas.domain.rules.lists import AllowedTokens, ListedToken
+from waiaas.pipeline.core import Core
+from waiaas.policy.facts import in_scope
 from waiaas.wire.wallet import (
     AssetBalance,
     WalletAddressResponse,
@@ -32,9 +37,30 @@ async def balance(call: Call[WalletQuery, None]) -> WalletBalanceResponse:
 async def assets(call: Call[WalletQuery, None]) -> WalletAssetsResponse:
     """Native money and tokens, as the node tells now."""
     agent = await call.agent(call.query.agent_id)
+    tokens = await _tokens(call.core, agent)
     async with reading_chain():
-        found = await chain_of(call.core, agent).assets(agent.public_key)
+        found = await chain_of(call.core, agent).assets(agent.public_key, tokens)
     items = [
         AssetBalance(one.mint, one.symbol, one.name, str(one.balance), one.decimals, one.is_native) for one in found
     ]
     return WalletAssetsResponse(agent.id, agent.chain, agent.network, items)
+
+
+async def _tokens(core: Core, agent: Agent) -> list[str]:
+    """EVM has no list of what an address holds: the tokens that policies in scope allow are asked for."""
+    if agent.chain is not Chain.ETHEREUM:
+        return []
+    _, policies = await core.policies.get(agent.id)
+    lists = [rules for policy in in_scope(policies, agent.id) if isinstance(rules := policy.rules, AllowedTokens)]
+    return [token.address for rules in lists for token in rules.tokens if _is_evm(token)]
+
+
+def _is_evm(token: ListedToken) -> bool:
+    """A global policy may name tokens of Solana too, with or without their chain."""
+    if token.chain is not None:
+        return token.chain is Chain.ETHEREUM
+    try:
+        canonical_address(token.address, Chain.ETHEREUM)
+    except ValueError:
+        return False
+    return True

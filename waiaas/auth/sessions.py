@@ -1,8 +1,9 @@
 """A session by its bearer token: the token is checked first, then the row that may have ended it."""
 
+import hashlib
 import hmac
 
-from waiaas.auth.tokens import LONGEST, Tokens, token_hash
+from waiaas.auth.tokens import LONGEST, Tokens
 from waiaas.db.cache import Cache
 from waiaas.domain.session import Session
 from waiaas.errors import InvalidToken, SessionNotFound, SessionRevoked
@@ -25,13 +26,17 @@ class SessionAuth:
         if not header.startswith(SCHEME):
             raise InvalidToken()
         token = header[len(SCHEME) :]
-        hashed = token_hash(token)
-        claims = self.tokens.read(token, hashed)
+        claims = self.tokens.read(token)
         session = await self._rows.get(claims.sub or "")
         if session is None:
             raise SessionNotFound()
         if session.revoked_at is not None:
             raise SessionRevoked()
-        if session.agent_id != claims.agt or not hmac.compare_digest(session.token_hash, hashed):
+        if session.agent_id != claims.agt or not hmac.compare_digest(session.token_hash, token_hash(token)):
             raise InvalidToken()
         return session
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token: SHA-256 in hex of the whole text, prefix included."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -21,13 +21,14 @@ COMMANDS = {
     "status": ("status", "Tell whether the daemon runs and how it is."),
     "agent": ("agent", "Agents: one key on one network each."),
     "session": ("session", "Session tokens for programs that act for an agent."),
-    "tx": ("tx", "Transactions: send, follow and cancel them."),
+    "tx": ("tx", "Transactions: send, follow, explain, speed up and cancel them."),
     "policy": ("policy", "Policies: what agents may spend."),
     "faucet": ("agent", "Give an agent on a localnet more money."),
     "config": ("config", "Read and edit config.toml."),
     "db": ("db", "The database: migrations and checks."),
     "audit": ("audit", "The audit log."),
     "localnet": ("localnet", "The embedded chain, served alone."),
+    "torture": ("torture", "Kill the daemon again and again, and compare what it says with the chain."),
     "version": ("version", "Tell the version."),
 }
 

@@ -64,7 +64,7 @@ def terminate(context: Context, api: Api, agent: str, yes: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("agent")
-@click.option("--amount", metavar="LAMPORTS", help="Base units; 100 SOL, unless said otherwise.")
+@click.option("--amount", metavar="DIGITS", help="Base units; 100 SOL or ETH, unless said otherwise.")
 @operator
 def faucet(context: Context, api: Api, agent: str, amount: str | None) -> None:
     """Give an agent on a localnet more money."""

@@ -16,7 +16,7 @@ Errors are raised as WaiaasError; `waiaas.cli` prints them and ends with their e
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from waiaas.config import Config
+
+
+T = TypeVar("T")
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -136,8 +139,17 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def read_object(text: str) -> dict[str, Any]:
     """A JSON object, or with `@` before it the file that holds one; UsageWrong if it is not."""
+    return _read(text, dict[str, Any], "a JSON object")
+
+
+def read_list(text: str) -> list[Any]:
+    """A JSON list, or with `@` before it the file that holds one; UsageWrong if it is not."""
+    return _read(text, list[Any], "a JSON list")
+
+
+def _read(text: str, kind: type[T], what: str) -> T:
     try:
         source = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-        return msgspec.json.decode(source, type=dict[str, Any])
+        return msgspec.json.decode(source, type=kind)
     except (OSError, msgspec.MsgspecError) as error:
-        raise UsageWrong(f"{text[:80]!r} is not a JSON object: {error}.") from error
+        raise UsageWrong(f"{text[:80]!r} is not {what}: {error}.") from error

@@ -6,6 +6,10 @@ from waiaas.cli.client import Api, find_agent, operator, path
 from waiaas.cli.context import Context, Group, read_object
 from waiaas.cli.show import fields, table
 
+override_option = click.option(
+    "--override/--no-override", default=None, help="Sets the global policies of its type aside, for an agent's list."
+)
+
 
 @click.group(cls=Group)
 def policy() -> None:
@@ -23,11 +27,12 @@ def list_policies(context: Context, api: Api, agent: str | None) -> None:
 
 
 @policy.command()
-@click.option("--type", "kind", required=True, metavar="TYPE", help="SPENDING_LIMIT.")
+@click.option("--type", "kind", required=True, metavar="TYPE", help="SPENDING_LIMIT, WHITELIST, RATE_LIMIT, …")
 @click.option("--rules", required=True, metavar="JSON|@FILE")
 @click.option("--agent", help="Id or name; for all agents, unless said otherwise.")
 @click.option("--priority", type=int)
 @click.option("--enabled/--disabled", default=None)
+@override_option
 @operator
 def add(
     context: Context,
@@ -37,6 +42,7 @@ def add(
     agent: str | None,
     priority: int | None,
     enabled: bool | None,
+    override: bool | None,
 ) -> None:
     """Add a policy; it judges from the next request on."""
     body = {
@@ -45,6 +51,7 @@ def add(
         "agentId": find_agent(api, agent)["id"] if agent else None,
         "priority": priority,
         "enabled": enabled,
+        "override": override,
     }
     made = api.call("POST", "/v1/policies", body=body)
     context.answer({"policy": made}, fields(made))
@@ -55,12 +62,20 @@ def add(
 @click.option("--rules", metavar="JSON|@FILE")
 @click.option("--priority", type=int)
 @click.option("--enabled/--disabled", default=None)
+@override_option
 @operator
 def update(
-    context: Context, api: Api, policy_id: str, rules: str | None, priority: int | None, enabled: bool | None
+    context: Context,
+    api: Api,
+    policy_id: str,
+    rules: str | None,
+    priority: int | None,
+    enabled: bool | None,
+    override: bool | None,
 ) -> None:
     """Change a policy's rules, priority, or whether it judges at all."""
-    body = {"rules": read_object(rules) if rules else None, "priority": priority, "enabled": enabled}
+    given = read_object(rules) if rules else None
+    body = {"rules": given, "priority": priority, "enabled": enabled, "override": override}
     changed = api.call("PUT", path("policies", policy_id), body=body)
     context.answer({"policy": changed}, fields(changed))
 

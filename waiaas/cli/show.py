@@ -34,3 +34,22 @@ def text(name: str, value: Any) -> str:
     if isinstance(value, bool | dict | list):
         return msgspec.json.encode(value).decode()
     return str(value)
+
+
+def whole(amount: int, decimals: int) -> str:
+    """Base units as whole ones, exactly: 1500000000 lamports are 1.5."""
+    head, tail = divmod(amount, 10**decimals)
+    fraction = f"{tail:0{decimals}}".rstrip("0")
+    return f"{head}.{fraction}" if fraction else str(head)
+
+
+def at(when: int, now: int) -> str:
+    """A time of day and its distance: `at 2027-01-15 08:00:00 UTC (in 9 s)`."""
+    distance = f"in {when - now} s" if when > now else f"{now - when} s ago"
+    return f"at {text('At', when)} UTC ({distance})"
+
+
+def times(count: int, word: str) -> str:
+    """`1 try`, `2 tries`."""
+    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{count} {word if count == 1 else plural}"

@@ -72,7 +72,14 @@ class Secp256k1:
     name: Literal["secp256k1"] = "secp256k1"
 
     def generate(self) -> bytearray:
-        return bytearray(PrivateKey().secret)
+        while True:
+            secret = bytearray(entropy(SEED_SIZE))
+            try:
+                PrivateKey(bytes(secret))
+            except ValueError:
+                # 0, or not below the order of the curve: one in 2^128
+                continue
+            return secret
 
     def public_key(self, secret: bytearray) -> str:
         return address(PublicKey.from_valid_secret(bytes(secret)))

@@ -27,7 +27,10 @@ class HealthChecks(Body, frozen=True):
 
 
 class HealthResponse(Body, frozen=True):
-    """How the daemon is; answered as long as it answers at all."""
+    """How the daemon is; answered as long as it answers at all.
+
+    `reconciling`: networks that start-up recovery has not looked at yet, and how many signed transactions wait there.
+    """
 
     status: Literal["ok", "degraded", "locked", "reconciling"]
     version: str
@@ -35,6 +38,7 @@ class HealthResponse(Body, frozen=True):
     timestamp: Seconds
     checks: HealthChecks
     warnings: list[str]
+    reconciling: dict[str, int]
 
 
 class ReadyChecks(Body, frozen=True):

@@ -1,54 +1,22 @@
-"""Transactions on the wire: what is sent, and what is shown of it."""
+"""Transactions on the wire: what is shown of them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+import structlog
+from msgspec import UNSET, Meta, UnsetType
 
-from waiaas.domain import request as requests
 from waiaas.domain.chain import Chain, Network
-from waiaas.domain.policy import Outcome, Remedy, RuleVerdict, Tier, decode_decision
-from waiaas.domain.policy import wire as decision_to_wire
+from waiaas.domain.decision import Outcome, Remedy, RuleVerdict, decode_decision
+from waiaas.domain.decision import wire as decision_to_wire
+from waiaas.domain.tier import Tier
 from waiaas.domain.transaction import Progress, Status, Transaction, TransactionOrigin, TransactionType, View
-from waiaas.wire.body import Body, Digits, Id, Limit, Seconds, StrictBody
+from waiaas.wire.attempts import AttemptItem
+from waiaas.wire.body import Body, Digits, Id, Limit, Seconds
+from waiaas.wire.requests import Provenance, Token
 
-Label = Annotated[str, Meta(max_length=200)]
-
-
-class Provenance(StrictBody, frozen=True, omit_defaults=True):
-    """Where a request came from, as its sender says: stored and shown, never trusted."""
-
-    conversation_id: Id | None = None
-    message_id: Label | None = None
-    run_id: Label | None = None
-    tool_call_id: Label | None = None
-    model: Annotated[str, Meta(max_length=100)] | None = None
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
-
-
-class SendTransactionRequest(Body, frozen=True, omit_defaults=True):
-    """A transfer of native money, in the form without `type`."""
-
-    to: str
-    amount: Digits
-    memo: Annotated[str, Meta(max_length=256, description="at most 512 bytes")] | None = None
-    provenance: Provenance | None = None
-
-
-class TransferRequest(SendTransactionRequest, frozen=True, omit_defaults=True, kw_only=True):
-    """A transfer of native money."""
-
-    type: Literal["TRANSFER"]
-
-
-class SendBody(Body, frozen=True):
-    """Any form of a send as it is read, before its type says what else it must hold."""
-
-    type: str | None = None
-    to: str | None = None
-    amount: str | None = None
-    memo: str | None = None
-    provenance: Provenance | None = None
+log = structlog.get_logger()
 
 
 class TxListQuery(Body, frozen=True):
@@ -89,6 +57,8 @@ class TxSendResponse(Body, frozen=True):
     execute_at: Seconds | None
     approval_expires_at: Seconds | None
     downgraded_from: Tier | None
+    #: the same request was accepted moments ago: this is that transaction
+    duplicate_of: Id | UnsetType = UNSET
 
 
 class PaidFee(Body, frozen=True):
@@ -124,7 +94,7 @@ class TxResponse(Body, frozen=True):
     session_id: Id | None
     origin: TransactionOrigin
     asset: str | None
-    token: dict[str, Any] | None
+    token: Token | None
     spender: str | None
     value: Digits | None
     program_id: str | None
@@ -164,15 +134,16 @@ class Decision(Body, frozen=True):
 
 
 class WaitingFor(Body, frozen=True):
-    """Why it is not signed yet."""
+    """Why it does not go on: FEE_CAP, FEE_BUDGET, NONCE_LANE, CHAIN_UNREACHABLE, or the code of an error."""
 
     reason: str
     since: Seconds
     next_try_at: Seconds
+    tries: int
 
 
 class ChildTx(Body, frozen=True):
-    """One item of a batch."""
+    """An item of a batch, or the reset of an allowance, on EVM."""
 
     id: Id
     batch_index: int
@@ -205,22 +176,33 @@ class TxPendingListResponse(Body, frozen=True):
 
 
 class TxCancelResponse(Body, frozen=True):
-    """Cancelled."""
+    """Cancelled; with `onChain` still SUBMITTED, until the cancelling attempt or the first one has landed."""
 
     id: Id
-    status: Literal["CANCELLED"]
+    status: Literal["CANCELLED", "SUBMITTED"]
+    attempt: AttemptItem | UnsetType = UNSET
 
 
 class _Downgrade(Body, frozen=True):
     downgraded_from: Tier | None = None
 
 
+class _Asked(Body, frozen=True):
+    """What a stored request says that no column repeats."""
+
+    memo: str | None = None
+    token: Token | None = None
+    value: str | None = None
+    program_id: str | None = None
+
+
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 _decode_downgrade = msgspec.json.Decoder(_Downgrade).decode
 _decode_fee = msgspec.json.Decoder(PaidFee).decode
 _decode_provenance = msgspec.json.Decoder(Provenance).decode
 
 
-def tx_sent(tx: Transaction) -> TxSendResponse:
+def tx_sent(tx: Transaction, *, duplicate: bool = False) -> TxSendResponse:
     """The answer to a send, also when it is given again."""
     return TxSendResponse(
         id=tx.id,
@@ -233,6 +215,7 @@ def tx_sent(tx: Transaction) -> TxSendResponse:
         execute_at=_execute_at(tx),
         approval_expires_at=_approval_expires_at(tx),
         downgraded_from=_downgraded_from(tx),
+        duplicate_of=tx.id if duplicate else UNSET,
     )
 
 
@@ -241,17 +224,27 @@ def tx_response(view: View) -> TxResponse:
     return TxResponse(**_shown(view))
 
 
-def tx_detail(view: View, *, waiting: WaitingFor | None, show_lists: bool) -> TxDetailResponse:
+def tx_detail(
+    view: View, *, waiting: WaitingFor | None, children: Sequence[Transaction], show_lists: bool
+) -> TxDetailResponse:
     """The transaction with its decision; lists of its rules are for the operator's eyes."""
     text = view.tx.decision
     decision = decision_to_wire(decode_decision(text), show_lists=show_lists) if text else None
     return TxDetailResponse(
-        **_shown(view), decision=msgspec.convert(decision, Decision | None), waiting=waiting, children=[]
+        **_shown(view),
+        decision=msgspec.convert(decision, Decision | None),
+        waiting=waiting,
+        children=[_child(child) for child in children],
     )
 
 
+def _child(tx: Transaction) -> ChildTx:
+    assert tx.batch_index is not None
+    return ChildTx(tx.id, tx.batch_index, tx.type, tx.status, tx.tx_hash, tx.error)
+
+
 def _shown(view: View) -> dict[str, Any]:
-    tx, progress = view.tx, view.progress
+    tx, progress, asked = view.tx, view.progress, _asked(view.tx)
     return {
         "id": tx.id,
         "agent_id": tx.agent_id,
@@ -268,11 +261,11 @@ def _shown(view: View) -> dict[str, Any]:
         "session_id": tx.session_id,
         "origin": tx.origin,
         "asset": tx.asset,
-        "token": None,
-        "spender": None,
-        "value": None,
-        "program_id": None,
-        "memo": requests.decode(tx.request).memo,
+        "token": asked.token,
+        "spender": tx.spender_address,
+        "value": None if asked.program_id else asked.value,
+        "program_id": asked.program_id,
+        "memo": asked.memo,
         "error_code": tx.error_code,
         "downgraded_from": _downgraded_from(tx),
         "idempotency_key": tx.idempotency_key,
@@ -287,12 +280,21 @@ def _shown(view: View) -> dict[str, Any]:
         "in_doubt": _in_doubt(view),
         "attempt_count": progress.attempt_count,
         "confirmation": _confirmation(progress),
-        "parent_id": None,
-        "batch_index": None,
+        "parent_id": tx.parent_id,
+        "batch_index": tx.batch_index,
         "digest": tx.request_hash,
         "provenance": _decode_provenance(tx.provenance) if tx.provenance else None,
         "updated_at": tx.updated_at,
     }
+
+
+def _asked(tx: Transaction) -> _Asked:
+    """A request that was changed by hand (REQUEST_CORRUPTED) is shown without what cannot be read of it."""
+    try:
+        return _decode_asked(tx.request)
+    except msgspec.MsgspecError as error:
+        log.warning("request_does_not_decode", tx_id=tx.id, error=str(error))
+        return _Asked()
 
 
 def _downgraded_from(tx: Transaction) -> Tier | None:
@@ -308,8 +310,8 @@ def _approval_expires_at(tx: Transaction) -> int | None:
 
 
 def _in_doubt(view: View) -> bool:
-    """SUBMITTED, and no endpoint has reported it since it was last sent."""
-    if view.tx.status is not Status.SUBMITTED:
+    """SUBMITTED, and no endpoint has reported it since it was last sent; of an EVM batch its items tell."""
+    if view.tx.status is not Status.SUBMITTED or view.progress.attempt_count == 0:
         return False
     sent, seen = view.progress.last_broadcast_at, view.progress.last_seen_at
     return seen is None or (sent is not None and seen < sent)
