@@ -33,8 +33,9 @@ FAILED = re.compile(r"^FAILED (.+?)(?: - (.*))?$", re.M)
 #: the invariants are looked at when a test is over: what they find is a failure of that test
 FAILED_AFTERWARDS = re.compile(r"^_+ (ERROR at teardown) of (.+?) _+$", re.M)
 BROKEN = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.M)
-#: pytest runs nothing at all if one name is not known
 NOT_FOUND = re.compile(r"^ERROR: not found: .+\n", re.M)
+#: exit codes of pytest: interrupted, no such test, none selected
+COULD_NOT_BEGIN = (2, 4, 5)
 
 
 class Mutant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,10 +151,15 @@ def misfits(mutant: Mutant) -> Iterator[str]:
 
 def failing(copy: Copy, tests: Sequence[str]) -> list[str]:
     """Those of the tests that fail, or are not there, although nothing was taken out."""
-    run = copy.run(tests, "--continue-on-collection-errors", within_seconds=LONGEST_OF_ALL)
-    if absent := [test for test in tests if f"{test}\n" in "".join(NOT_FOUND.findall(run.output))]:
-        return absent + failing(copy, [test for test in tests if test not in absent])
+    if not tests:
+        return []
+    run = copy.run(tests, within_seconds=LONGEST_OF_ALL)
     found = [test for test, _ in BROKEN.findall(run.output)]
+    if run.code in COULD_NOT_BEGIN:
+        # one name that is not known, one file that cannot be imported, and none of the others is run
+        unknown = "".join(NOT_FOUND.findall(run.output))
+        if useless := [test for test in tests if f"{test}\n" in unknown or test.partition("::")[0] in found]:
+            return useless + failing(copy, [test for test in tests if test not in useless])
     if run.code != 0 and not found:
         sys.exit(f"The tests cannot be run:\n{run.output[-4000:]}")
     return found

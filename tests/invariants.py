@@ -305,9 +305,7 @@ def balanced(books: Books, chain: Chain) -> Iterator[str]:
             if row["tx_id"] in booked
         )
         unsettled = sum(
-            one.outflow + one.fee
-            for one in chain.landed
-            if one.signer == address and owner.get(one.hash) not in booked
+            one.outflow + one.fee for one in chain.landed if one.signer == address and owner.get(one.hash) not in booked
         )
         if got - spent - unsettled != chain.balances.get(address, 0):
             yield (
