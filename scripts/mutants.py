@@ -149,6 +149,11 @@ def misfits(mutant: Mutant) -> Iterator[str]:
             yield f"there is no test {test}"
 
 
+def is_named(test: str, unknown: str) -> bool:
+    """Whether pytest says that it does not know the test; it leaves the case out where nothing is parametrised."""
+    return f"{test}\n" in unknown or f"{test.partition('[')[0]}\n" in unknown
+
+
 def failing(copy: Copy, tests: Sequence[str]) -> list[str]:
     """Those of the tests that fail, or are not there, although nothing was taken out."""
     if not tests:
@@ -158,7 +163,7 @@ def failing(copy: Copy, tests: Sequence[str]) -> list[str]:
     if run.code in COULD_NOT_BEGIN:
         # one name that is not known, one file that cannot be imported, and none of the others is run
         unknown = "".join(NOT_FOUND.findall(run.output))
-        if useless := [test for test in tests if f"{test}\n" in unknown or test.partition("::")[0] in found]:
+        if useless := [test for test in tests if is_named(test, unknown) or test.partition("::")[0] in found]:
             return useless + failing(copy, [test for test in tests if test not in useless])
     if run.code != 0 and not found:
         sys.exit(f"The tests cannot be run:\n{run.output[-4000:]}")
