@@ -156,7 +156,7 @@ CREATE INDEX idx_transactions_agent_status ON transactions(agent_id, status);
 
 CREATE UNIQUE INDEX idx_transactions_tx_hash ON transactions(tx_hash);
 
-CREATE INDEX idx_transactions_session_id ON transactions(session_id);
+CREATE INDEX idx_transactions_session_id ON transactions(session_id, status, parent_id);
 
 CREATE INDEX idx_transactions_queued_at ON transactions(queued_at);
 
@@ -236,7 +236,7 @@ CREATE UNIQUE INDEX idx_attempts_one_live ON attempts(tx_id) WHERE status = 'LIV
 
 CREATE UNIQUE INDEX idx_attempts_tx_hash ON attempts(network, tx_hash);
 
-CREATE INDEX idx_attempts_open ON attempts(network) WHERE finished_at IS NULL;
+CREATE INDEX idx_attempts_open ON attempts(network, tx_id, number) WHERE finished_at IS NULL;
 
 CREATE UNIQUE INDEX idx_attempts_nonce ON attempts(network, signer, nonce)
   WHERE nonce IS NOT NULL AND status IN ('LIVE', 'LANDED');
@@ -337,6 +337,7 @@ CREATE TABLE pending_approvals (
   owner_address   TEXT,
   owner_signature TEXT,
   digest          TEXT,
+  max_fee         TEXT,
   signed_message  TEXT,
   created_at      INTEGER NOT NULL,
   closed_at       INTEGER
@@ -372,3 +373,15 @@ CREATE TABLE kill_switch (
   eligible_at  INTEGER,
   updated_at   INTEGER NOT NULL DEFAULT 0
 );
+
+CREATE TABLE auto_stop_state (
+  policy_id  TEXT NOT NULL REFERENCES policies(id) ON DELETE CASCADE,
+  agent_id   TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE,
+  state      TEXT NOT NULL,
+  warned_at  INTEGER,
+  stopped_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (policy_id, agent_id)
+);
+
+CREATE INDEX idx_auto_stop_state_agent ON auto_stop_state(agent_id);

@@ -2,8 +2,8 @@
 
 The load comes from a process of its own (scripts/load.py). "Workers held" are sends of an agent on a network whose only
 endpoint refuses connections: they are accepted, and nothing can be built. "Workers running" are sends on the embedded
-chain, whose virtual machine runs in the daemon's process too. A look of the confirm worker is measured apart from any
-daemon (scripts/polls.py).
+chain, whose virtual machine runs in the daemon's process too. A look of the confirm worker and a decision are measured
+apart from any daemon, in CPU seconds (scripts/polls.py, scripts/decisions.py).
 """
 
 import argparse
@@ -28,13 +28,16 @@ from rich.table import Column, Table
 
 HERE = Path(__file__).parent
 CONNECTIONS = 64
-#: agents that send for a bounded time; until the last transfer is confirmed all of a network's do
-SENDERS = 8
 #: sends whose way to CONFIRMED is timed one by one, so many at once
 TIMED = 20
 TIMED_AT_ONCE = 2
 CONFIRM_SECONDS = 120
+#: between two looks at what is still on its way: each costs the daemon some milliseconds
+SETTLE_SECONDS = 0.1
 IN_FLIGHT = (100, 1_000, 10_000)
+POLICIES = (1, 10, 100)
+#: ledger rows of a short history; the long one is an option
+FEW_ROWS = 100
 SETTINGS = {
     "WAIAAS_SECURITY_RATE_LIMIT_GLOBAL_IP_RPM": "0",
     "WAIAAS_SECURITY_RATE_LIMIT_SESSION_RPM": "0",
@@ -164,13 +167,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for(done: Callable[[], bool], seconds: float, else_say: str) -> float:
-    """Ask fifty times a second until it is done; the seconds it took. Failed when time is up."""
+def wait_for(done: Callable[[], bool], seconds: float, else_say: str, pause: float = 0.02) -> float:
+    """Ask again after each pause until it is done; the seconds it took. Failed when time is up."""
     begun = time.perf_counter()
     while not done():
         if time.perf_counter() - begun > seconds:
             raise Failed(else_say)
-        time.sleep(0.02)
+        time.sleep(pause)
     return time.perf_counter() - begun
 
 
@@ -187,7 +190,8 @@ def metrics(operator: httpx.Client) -> str:
 
 def settle(operator: httpx.Client, net: Net) -> None:
     """Until no transaction of the network is on its way."""
-    wait_for(lambda: is_settled(operator, net), CONFIRM_SECONDS, f"transfers on {net.network} are still on their way")
+    late = f"transfers on {net.network} are still on their way"
+    wait_for(lambda: is_settled(operator, net), CONFIRM_SECONDS, late, SETTLE_SECONDS)
 
 
 def seconds_to_confirm(
@@ -232,7 +236,7 @@ def count_confirmed(operator: httpx.Client) -> int:
     return found + len(page["items"])
 
 
-def measure(seconds: float, transfers: int, agents: int) -> Iterator[Figure]:
+def measure(seconds: float, transfers: int, agents: int, rows: int) -> Iterator[Figure]:
     """Every figure, in the order of the table."""
     load = Load(seconds)
     yield measure_hello(load, "bare hello, first")
@@ -247,6 +251,7 @@ def measure(seconds: float, transfers: int, agents: int) -> Iterator[Figure]:
         with running(data, **SETTINGS) as daemon:
             yield Figure("start → ready, after the load", daemon.wait_until_ready(), "s")
     yield from measure_looks()
+    yield from measure_decisions(rows)
     yield measure_hello(load, "bare hello, last")
 
 
@@ -269,10 +274,10 @@ def measure_daemon(load: Load, daemon: Daemon, transfers: int, agents: int) -> I
         seconds = seconds_to_confirm(load, operator, url, SOLANA, texts, transfers)
         yield Figure("send → confirmed, Solana", transfers / seconds, "/s")
         yield load.run("list of 20", url, get("/v1/transactions?limit=20", tokens[0]))
-        yield load.run("send accepted, workers running", url, *texts[:SENDERS], expect=201)
+        yield load.run("send accepted, workers running", url, *texts, expect=201)
         settle(operator, SOLANA)
         yield from measure_evm(load, operator, url, transfers, agents)
-        tokens, to = prepare(operator, HELD, SENDERS)
+        tokens, to = prepare(operator, HELD, agents)
         texts = [send(token, to, HELD) for token in tokens]
         yield load.run("send accepted, workers held", url, *texts, expect=201)
 
@@ -292,15 +297,29 @@ def measure_evm(load: Load, operator: httpx.Client, url: str, transfers: int, ag
 def measure_looks() -> Iterator[Figure]:
     """What one look of the confirm worker costs with ever more in flight; nothing else runs beside it."""
     for net in (SOLANA, EVM):
-        plan = json.dumps({"network": net.network, "counts": IN_FLIGHT})
-        command = [sys.executable, str(HERE / "polls.py")]
-        done = subprocess.run(command, input=plan, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            raise Failed(f"looks at {net.network}: {done.stderr}")
-        for look in json.loads(done.stdout):
+        for look in run_apart("polls.py", network=net.network, counts=IN_FLIGHT):
             name = f"{look['count']:,} in flight, {net.label}"
             yield Figure(f"{name}: CPU", look["cpu"] * 1000, "ms")
             yield Figure(f"{name}: HTTP", look["requests"], "")
+
+
+def measure_decisions(rows: int) -> Iterator[Figure]:
+    """What judging a transfer costs: it may not depend on the history, and grows with the policies that hold."""
+    for found in run_apart("decisions.py", policies=POLICIES, rows=(FEW_ROWS, rows)):
+        policies = "1 policy" if found["policies"] == 1 else f"{found['policies']} policies"
+        of = f"{policies}, {found['rows']:,} ledger rows"
+        yield Figure(f"decisions, {of}", 1 / found["cpu"], "/s CPU")
+        if found["policies"] == POLICIES[0]:
+            yield Figure(f"first decision, {found['rows']:,} ledger rows: CPU", found["first"] * 1000, "ms")
+
+
+def run_apart(script: str, **plan: Any) -> Any:
+    """What a script beside this one writes for a plan, in a process of its own; Failed if it cannot."""
+    command = [sys.executable, str(HERE / script)]
+    done = subprocess.run(command, input=json.dumps(plan), capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise Failed(f"{script}: {done.stderr}")
+    return json.loads(done.stdout)
 
 
 #: behind the point
@@ -325,14 +344,16 @@ def main() -> int:
     """Measure, then print a table or JSON."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3, help="length of each load (default 3)")
-    parser.add_argument("--transfers", type=int, default=400, help="transfers timed to the last one (default 400)")
+    parser.add_argument("--transfers", type=int, default=2000, help="transfers timed to the last one (default 2000)")
     parser.add_argument("--agents", type=int, default=64, help="agents that send them, on each chain (default 64)")
+    parser.add_argument("--rows", type=int, default=100_000, help="ledger rows of a long history (default 100000)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     console, figures = Console(stderr=options.json), []
     try:
         with console.status("measuring") as status:
-            for figure in measure(min(options.seconds, 60), min(options.transfers, 10_000), options.agents):
+            transfers, rows = min(options.transfers, 10_000), min(options.rows, 1_000_000)
+            for figure in measure(min(options.seconds, 60), transfers, options.agents, rows):
                 figures.append(figure)
                 status.update(f"measured: {figure.name}")
     except (Failed, httpx.HTTPError) as error:

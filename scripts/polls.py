@@ -12,21 +12,17 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
 from solders.hash import Hash
 from solders.signature import Signature
+from unserved import make_agent, row, wallet
 
-from waiaas import app, paths
-from waiaas.clock import Clock
-from waiaas.config import Config
 from waiaas.db import Statement
-from waiaas.domain.agent import Agent, AgentStatus
+from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Chain, Network
 from waiaas.domain.policy import Tier
 from waiaas.domain.transaction import (
@@ -38,20 +34,16 @@ from waiaas.domain.transaction import (
     TransactionOrigin,
     TransactionType,
 )
-from waiaas.ids import entropy, new_id
-from waiaas.keystore import Keystore
+from waiaas.ids import entropy
 from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
-from waiaas.repositories import agents, attempts, transactions
+from waiaas.repositories import attempts, transactions
 
-T = TypeVar("T", bound=msgspec.Struct)
-
-LOOKS = 5
+LOOKS = 3
 #: rows of one commit
 ROWS = 500
 #: signed bytes of a transfer
 BYTES = 215
-PASSWORD = "a password for the bench"
 SOLANA = {
     "getGenesisHash": "GH7ome3EiwEr7tu9JuTh2dpYWBJK3z69Xm1ZE3MEE6JC",
     "getSlot": 1000,
@@ -63,22 +55,6 @@ EVM = {
     "eth_getTransactionReceipt": None,
     "eth_getBlockByNumber": None,
 }
-
-
-class Still(Clock):
-    """A clock that has stopped."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._at = super().wall()
-
-    def wall(self) -> float:
-        """The moment it was made."""
-        return self._at
-
-    def monotonic(self) -> float:
-        """The moment it was made."""
-        return self._at
 
 
 class Node(httpx.AsyncBaseTransport):
@@ -116,7 +92,7 @@ async def main() -> None:
     network = Network(plan["network"])
     node, found = Node(), []
     with tempfile.TemporaryDirectory(prefix="waiaas-polls-") as directory:
-        async with wallet(Path(directory), network, node) as core:
+        async with wallet(Path(directory), node) as core:
             agent = await make_agent(core, network)
             filled = 0
             for count in plan["counts"]:
@@ -124,19 +100,6 @@ async def main() -> None:
                 filled = count
                 found.append({"count": count, **await look(core, node, network)})
     print(json.dumps(found))
-
-
-@asynccontextmanager
-async def wallet(directory: Path, network: Network, node: Node) -> AsyncIterator[Core]:
-    """A new wallet whose network is the node; nothing runs by itself."""
-    data, clock, config = paths.DataDir(directory / "wallet"), Still(), Config()
-    paths.create(data)
-    await app.initialise(data, config, PASSWORD, clock=clock)
-    keystore = Keystore.unlock(data.keystore, PASSWORD)
-    transports = dict.fromkeys((Network.LOCALNET, Network.ETHEREUM_LOCALNET), node)
-    async with app.open_core(data, config, keystore, clock=clock, transports=transports) as core:
-        yield core
-    keystore.lock()
 
 
 async def look(core: Core, node: Node, network: Network) -> dict[str, float]:
@@ -149,16 +112,6 @@ async def look(core: Core, node: Node, network: Network) -> dict[str, float]:
         await confirm(core, network)
         seconds.append(time.process_time() - begun - node.cpu)
     return {"requests": node.requests / LOOKS, "largest": node.largest, "cpu": statistics.median(seconds)}
-
-
-async def make_agent(core: Core, network: Network) -> Agent:
-    """The row of an agent; nothing of it is signed here."""
-    now, chain = core.clock.now(), Chain.SOLANA if network is Network.LOCALNET else Chain.ETHEREUM
-    agent = Agent(
-        new_id(), "bench", chain, network, new_id(), AgentStatus.ACTIVE, None, False, None, 0, None, None, now, now
-    )
-    await core.db.commit(agents.create(agent), agents.activate(agent.id, now))
-    return agent
 
 
 async def fill(core: Core, agent: Agent, numbers: range) -> None:
@@ -207,12 +160,6 @@ def submitted(agent: Agent, number: int, now: int) -> list[Statement]:
         created_at=now,
     )
     return [transactions.insert(tx), attempts.insert(attempt), attempts.sent(attempt.id, "node", now)]
-
-
-def row(struct: type[T], /, **columns: Any) -> T:
-    """A struct with a fresh id, None in every column that is not given."""
-    unset = dict.fromkeys(struct.__struct_fields__)
-    return msgspec.convert(unset | {"id": new_id()} | columns, struct)
 
 
 asyncio.run(main())

@@ -59,7 +59,7 @@ CREATE TABLE transactions (
 );
 CREATE INDEX idx_transactions_agent_status ON transactions(agent_id, status);
 CREATE UNIQUE INDEX idx_transactions_tx_hash ON transactions(tx_hash);
-CREATE INDEX idx_transactions_session_id ON transactions(session_id);
+CREATE INDEX idx_transactions_session_id ON transactions(session_id, status, parent_id);
 CREATE INDEX idx_transactions_queued_at ON transactions(queued_at);
 CREATE INDEX idx_transactions_created_at ON transactions(created_at);
 CREATE INDEX idx_transactions_agent_created ON transactions(agent_id, created_at);
@@ -127,7 +127,7 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX idx_attempts_number ON attempts(tx_id, number);
 CREATE UNIQUE INDEX idx_attempts_one_live ON attempts(tx_id) WHERE status = 'LIVE';
 CREATE UNIQUE INDEX idx_attempts_tx_hash ON attempts(network, tx_hash);
-CREATE INDEX idx_attempts_open ON attempts(network) WHERE finished_at IS NULL;
+CREATE INDEX idx_attempts_open ON attempts(network, tx_id, number) WHERE finished_at IS NULL;
 CREATE UNIQUE INDEX idx_attempts_nonce ON attempts(network, signer, nonce)
   WHERE nonce IS NOT NULL AND status IN ('LIVE', 'LANDED');
 

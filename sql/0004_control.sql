@@ -1,6 +1,7 @@
 -- The owner's and the operator's levers.
 
 -- One decision per transaction: opened when the owner must be asked, closed undecided when it is cancelled or runs out.
+-- max_fee, in native base units, is what the signed digest says: nothing dearer is signed on its strength.
 CREATE TABLE pending_approvals (
   id              TEXT PRIMARY KEY,
   tx_id           TEXT NOT NULL REFERENCES transactions(id) ON DELETE CASCADE,
@@ -11,6 +12,7 @@ CREATE TABLE pending_approvals (
   owner_address   TEXT,
   owner_signature TEXT,
   digest          TEXT,
+  max_fee         TEXT,
   signed_message  TEXT,
   created_at      INTEGER NOT NULL,
   closed_at       INTEGER
@@ -45,3 +47,15 @@ CREATE TABLE kill_switch (
   updated_at   INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO kill_switch (id) VALUES (1);
+
+-- What an AUTO_STOP policy last did to an agent: state is JSON {rule, observed, limit}. What it counts stands in outbox.
+CREATE TABLE auto_stop_state (
+  policy_id  TEXT NOT NULL REFERENCES policies(id) ON DELETE CASCADE,
+  agent_id   TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE,
+  state      TEXT NOT NULL,
+  warned_at  INTEGER,
+  stopped_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (policy_id, agent_id)
+);
+CREATE INDEX idx_auto_stop_state_agent ON auto_stop_state(agent_id);

@@ -24,6 +24,19 @@ def asked(request: str, chain: str, sender: str) -> list[Deed]:
     return [deed for item in items(request) for deed in told(item, sender)]
 
 
+def swept(request: str, chain: str, sender: str, amount: str) -> list[Deed]:
+    """Of a withdrawal's row that has come to `amount`."""
+    item = json.loads(request)
+    if item["type"] == "SWEEP":
+        return asked(json.dumps({**item, "type": "TRANSFER", "amount": amount}), chain, sender)
+    if chain == "ethereum":
+        return asked(json.dumps({**item, "type": "TOKEN_TRANSFER", "amount": amount}), chain, sender)
+    source, mint = item["account"], item["token"]["address"]
+    target = signed.associated(item["to"], mint)
+    closed = ("run", signed.TOKEN, b"\x09", (source, sender, sender))
+    return [("send", source, target, mint, sender, int(amount)), closed]
+
+
 def done(said: SolanaBytes | EvmBytes) -> list[Deed]:
     """Of signed bytes."""
     if isinstance(said, EvmBytes):

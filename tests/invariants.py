@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests import signed
-from tests.asked import NATIVE, asked, done, items, nothing
+from tests.asked import NATIVE, asked, done, items, nothing, swept
 from tests.ledgers import Books, Chain, Landed, events, read_books, read_solana
 from tests.signed import EvmBytes, SolanaBytes
 
@@ -24,6 +24,7 @@ BECOMES = {
     ("TX_QUEUED", None): "QUEUED",
     ("TX_DOWNGRADED", None): "QUEUED",
     ("TX_EXECUTING", None): "EXECUTING",
+    ("TX_APPROVED", None): "EXECUTING",
     ("TX_SUBMITTED", None): "SUBMITTED",
     ("TX_CONFIRMED", None): "CONFIRMED",
     ("TX_FAILED", None): "FAILED",
@@ -51,9 +52,13 @@ AGENT_TOLD = {
 LOST = {"ONCHAIN_FAILURE", "CANCELLED_ON_CHAIN"}
 
 
-def check(database: Path, localnet: Path, *, tampered: bool = False) -> None:
-    """AssertionError with everything that is broken; `tampered`: stored requests were changed by hand."""
-    broken = list(breaches(read_books(database), {"solana": read_solana(localnet)}, tampered=tampered))
+def check(database: Path, localnet: Path, *, tampered: bool = False, strangers: frozenset[str] = frozenset()) -> None:
+    """AssertionError with everything that is broken; `tampered`: stored requests were changed by hand.
+
+    `strangers`: hashes of what an agent's key signed elsewhere.
+    """
+    solana = read_solana(localnet)._replace(strangers=strangers)
+    broken = list(breaches(read_books(database), {"solana": solana}, tampered=tampered))
     assert not broken, "\n".join(broken)
 
 
@@ -62,6 +67,7 @@ def breaches(books: Books, chains: Mapping[str, Chain], *, tampered: bool = Fals
     yield from lawful_moves(books)
     yield from every_change_told(books)
     yield from unbroken_chain(books)
+    yield from owners_word(books)
     for name, chain in chains.items():
         mine = of_chain(books, name)
         yield from one_effect(mine, chain, tampered=tampered)
@@ -126,7 +132,15 @@ def _ended_as_it_landed(tx: sqlite3.Row, attempts: list[sqlite3.Row], landed: Ma
 def as_asked(tx: sqlite3.Row, attempt: sqlite3.Row, said: SolanaBytes | EvmBytes) -> Iterator[str]:
     """I1: bytes say what the request asks for, or (a cancel) nothing at all."""
     sender = attempt["signer"]
-    wanted = nothing(sender) if attempt["kind"] == "CANCEL" else asked(tx["request"], tx["chain"], sender)
+    if is_withdrawal(tx):
+        if attempt["tx_hash"] != tx["tx_hash"]:
+            # bytes that are dead may have said another amount
+            return
+        wanted = swept(tx["request"], tx["chain"], sender, tx["amount"])
+    else:
+        wanted = asked(tx["request"], tx["chain"], sender)
+    if attempt["kind"] == "CANCEL":
+        wanted = nothing(sender)
     if (found := done(said)) != wanted:
         yield f"I1: transaction {tx['id']} asked for {wanted}, and was signed as {found}"
 
@@ -186,15 +200,17 @@ def becoming(event: str, details: Mapping[str, object]) -> str | None:
 def every_change_told(books: Books) -> Iterator[str]:
     """I6: agents, sessions, policies and signatures have their audit rows; every end has its event."""
     of_agent, of_session, of_tx = (events(books.audit, column) for column in ("agent_id", "session_id", "tx_id"))
+    switched = switched_off(books)
     for agent in books.agents:
-        if missing := AGENT_TOLD[agent["status"]] - of_agent.get(agent["id"], {}).keys():
+        told = of_agent.get(agent["id"], {}).keys() | ({"AGENT_SUSPENDED"} if agent["id"] in switched else set())
+        if missing := AGENT_TOLD[agent["status"]] - told:
             yield f"I6: agent {agent['id']} is {agent['status']} without {sorted(missing)}"
     for session in books.sessions:
         told = of_session.get(session["id"], {})
         if told.get("SESSION_ISSUED", 0) != 1:
             yield f"I6: session {session['id']} was issued without an audit row"
         stopped = told.keys() & {"SESSION_REVOKED"} or (
-            of_agent.get(session["agent_id"], {}).keys() & {"AGENT_TERMINATING"}
+            of_agent.get(session["agent_id"], {}).keys() & {"AGENT_TERMINATING"} or session["id"] in switched
         )
         if (session["revoked_at"] is not None) != bool(stopped):
             yield f"I6: session {session['id']} has revoked_at {session['revoked_at']}, audited: {bool(stopped)}"
@@ -213,7 +229,10 @@ def _signatures_told(books: Books, of_tx: Mapping[str, Mapping[str, int]]) -> It
         found, ends = of_tx.get(tx["id"], {}), emitted.get(tx["id"], {})
         if not is_parent(tx) and signed_times[tx["id"]] != found.get("TX_SUBMITTED", 0) + found.get("TX_REPLACED", 0):
             yield f"I6: transaction {tx['id']} was signed {signed_times[tx['id']]} times, audited: {dict(found)}"
-        if tx["status"] in FINAL and ends.get(f"TX_{tx['status']}", 0) != 1:
+        told = ends.get(f"TX_{tx['status']}", 0) + (
+            ends.get("TX_APPROVAL_EXPIRED", 0) if tx["status"] == "EXPIRED" else 0
+        )
+        if tx["status"] in FINAL and told != 1:
             yield f"I6: transaction {tx['id']} is {tx['status']} with events {dict(ends)}"
 
 
@@ -231,6 +250,30 @@ def unbroken_chain(books: Books) -> Iterator[str]:
         yield f"I6: {books.last_audit_id} audit rows were written, {len(books.audit)} are there"
 
 
+# --- the owner ----------------------------------------------------------------------------------
+
+
+def owners_word(books: Books) -> Iterator[str]:
+    """One decision each, open while QUEUED and no longer; nothing that wants it is signed without it, or dearer."""
+    rows = {tx["id"]: tx for tx in books.transactions}
+    asked = {approval["tx_id"]: approval for approval in books.approvals}
+    for tx_id, approval in asked.items():
+        ends = [name for name in ("approved_at", "rejected_at", "closed_at") if approval[name] is not None]
+        if len(ends) != (0 if rows[tx_id]["status"] == "QUEUED" else 1):
+            yield f"owner: transaction {tx_id} is {rows[tx_id]['status']}, its approval has {ends}"
+    for attempt in books.attempts:
+        tx = rows[attempt["tx_id"]]
+        while tx["parent_id"] is not None:
+            tx = rows[tx["parent_id"]]
+        word = asked.get(tx["id"])
+        approved = word is not None and word["approved_at"] is not None
+        if tx["tier"] == "APPROVAL" and not approved:
+            yield f"owner: attempt {attempt['id']} was signed without the owner's word"
+        dearest = int(word["max_fee"]) if word is not None and approved else None
+        if dearest is not None and attempt["kind"] != "CANCEL" and int(attempt["max_fee"]) > dearest:
+            yield f"owner: attempt {attempt['id']} may cost {attempt['max_fee']}, signed for was {dearest}"
+
+
 # --- the ledger ---------------------------------------------------------------------------------
 
 
@@ -240,7 +283,10 @@ def settled(books: Books, chain: Chain) -> Iterator[str]:
     rows: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in books.ledger:
         place = (row["kind"], row["asset"], row["spender"])
-        if place in [(one["kind"], one["asset"], one["spender"]) for one in rows[row["tx_id"]]]:
+        # of an allowance that is taken bit by bit each bit has its row
+        if row["kind"] != "ALLOWANCE" and place in [
+            (one["kind"], one["asset"], one["spender"]) for one in rows[row["tx_id"]]
+        ]:
             yield f"ledger: transaction {row['tx_id']} has two rows of {row['kind']}"
         rows[row["tx_id"]].append(row)
         if row["state"] == "SPENT" and int(row["settled"]) > int(row["reserved"]):
@@ -256,6 +302,8 @@ def settled(books: Books, chain: Chain) -> Iterator[str]:
             yield f"ledger: transaction {tx['id']} is {state}: {_told(found)}, not {_told(wanted)}"
         elif not wanted and rows[tx["id"]]:
             yield f"ledger: transaction {tx['id']} is {tx['status']}, nothing should be set aside: {_told(found)}"
+        elif is_withdrawal(tx):
+            continue
         elif (one := landed.get(tx["tx_hash"])) is not None and tx["status"] in FINAL and tx["id"] not in reorganised:
             yield from _as_paid(tx, one, rows[tx["id"]])
 
@@ -270,7 +318,7 @@ def _as_paid(tx: sqlite3.Row, one: Landed, rows: list[sqlite3.Row]) -> Iterator[
 
 def _wanted(tx: sqlite3.Row) -> dict[str, set[str]]:
     """What the states of AMOUNT, FEE and ALLOWANCE may be; nothing where nothing is ever set aside."""
-    if tx["tier"] is None or is_parent(tx):
+    if tx["tier"] is None or is_parent(tx) or is_withdrawal(tx):
         return {}
     if tx["status"] == "CONFIRMED":
         return {"AMOUNT": {"SPENT"}, "FEE": {"SPENT"}, "ALLOWANCE": {"RESERVED", "RELEASED", "SPENT"}}
@@ -292,7 +340,7 @@ def balanced(books: Books, chain: Chain) -> Iterator[str]:
     """
     owner = {attempt["tx_hash"]: attempt["tx_id"] for attempt in books.attempts}
     reorganised = told_of(books, "TX_REORGED")
-    booked = {tx["id"] for tx in books.transactions if tx["status"] in FINAL} - reorganised
+    booked = {tx["id"] for tx in books.transactions if tx["status"] in FINAL and not is_withdrawal(tx)} - reorganised
     for agent in books.agents:
         address = spelled(agent)
         got = chain.endowed.get(address, 0) + sum(
@@ -327,6 +375,11 @@ def spelled(agent: sqlite3.Row) -> str:
     return str(agent["public_key"].lower() if agent["chain"] == "ethereum" else agent["public_key"])
 
 
+def is_withdrawal(tx: sqlite3.Row) -> bool:
+    """The operator's, to the owner: the ledger does not speak of it."""
+    return bool(tx["origin"] == "withdraw")
+
+
 def is_parent(tx: sqlite3.Row) -> bool:
     """Whether its items are signed, and not itself."""
     return tx["type"] == "BATCH" and tx["chain"] == "ethereum"
@@ -335,6 +388,12 @@ def is_parent(tx: sqlite3.Row) -> bool:
 def told_of(books: Books, event: str) -> set[str]:
     """Transactions of which such an audit row tells."""
     return {row["tx_id"] for row in books.audit if row["event_type"] == event}
+
+
+def switched_off(books: Books) -> set[str]:
+    """Agents and sessions that the kill switch says it stopped."""
+    thrown = [json.loads(row["details"]) for row in books.audit if row["event_type"] == "KILL_SWITCH_ACTIVATED"]
+    return {one for told in thrown for one in (*told["agentsSuspended"], *told["sessionsRevoked"])}
 
 
 __all__ = ["Books", "Chain", "breaches", "check", "items", "read_books"]

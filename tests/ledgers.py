@@ -79,6 +79,7 @@ class Books(NamedTuple):
     audit: list[sqlite3.Row]
     outbox: list[sqlite3.Row]
     last_audit_id: int
+    approvals: list[sqlite3.Row]
 
 
 def read_books(database: Path) -> Books:
@@ -112,6 +113,7 @@ def books_of(connection: sqlite3.Connection) -> Books:
         rows("audit_log", "id"),
         rows("outbox", "seq"),
         last or 0,
+        rows("pending_approvals", "id"),
     )
 
 

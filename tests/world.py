@@ -39,6 +39,7 @@ from waiaas.localnet import open_solana
 from waiaas.pipeline import agents as agent_steps
 from waiaas.pipeline import policies as policy_steps
 from waiaas.pipeline import sessions as session_steps
+from waiaas.pipeline import switch as switch_steps
 from waiaas.pipeline.cancel import cancel
 from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
@@ -90,6 +91,8 @@ class World:
         self.faults = FaultLayer(chain)
         #: the stored request was changed by hand, so that what lands is not what the row asks for
         self.tampered = False
+        #: signatures of what an agent's key did elsewhere
+        self.strangers: list[str] = []
         self.core: Core
 
     # --- the daemon, and its parts ----------------------------------------------------------------
@@ -140,7 +143,9 @@ class World:
 
     def check(self) -> None:
         """Every invariant, from the files alone."""
-        invariants.check(self.data.data / "waiaas.db", self.data.localnet, tampered=self.tampered)
+        strangers = frozenset(self.strangers)
+        database = self.data.data / "waiaas.db"
+        invariants.check(database, self.data.localnet, tampered=self.tampered, strangers=strangers)
 
     # --- what callers do ----------------------------------------------------------------------------
 
@@ -196,6 +201,13 @@ class World:
 
     async def throw_switch(self) -> None:
         await self.by_hand(THROW, touches="switch")
+
+    async def activate(self, reason: str | None = None) -> switch_steps.Activation:
+        """The kill switch, with all that goes with it."""
+        return await switch_steps.activate(self.core, OPERATOR, reason)
+
+    async def recover(self) -> switch_steps.Waiting | switch_steps.Recovered:
+        return await switch_steps.recover(self.core, PASSWORD.encode(), OPERATOR)
 
     async def recover_switch(self) -> None:
         await self.by_hand(RECOVER, touches="switch")

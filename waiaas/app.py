@@ -33,15 +33,15 @@ from waiaas.db import Database, Statement
 from waiaas.db.migrate import Report, migrate
 from waiaas.db.migrations import find_sql, load
 from waiaas.domain.chain import Network
-from waiaas.domain.event import SYSTEM, About, AuditEvent
+from waiaas.domain.event import SYSTEM, AuditEvent
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
 from waiaas.errors import ExtraMissing, PortTaken
 from waiaas.ids import new_id
 from waiaas.keystore import KdfParams, Keystore, create
 from waiaas.paths import DataDir
-from waiaas.pipeline.agents import finish_creations
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.recover import close_networks
+from waiaas.pipeline.keys import open_keys as open_keys
+from waiaas.pipeline.recover import close_networks, first_prices
 from waiaas.repositories import agents, audit, policies, settings
 from waiaas.workers.marker import open_marker
 from waiaas.workers.staff import working
@@ -163,6 +163,7 @@ async def open_daemon(
         operator = await OperatorAuth.load(db, clock, keystore, failures)
         tokens = await Tokens.load(db, keystore, clock)
         await close_networks(core)
+        await first_prices(core)
         app = create_app(core, operator, SessionAuth(tokens, core.sessions), tokens, failures, shutdown=stop.set)
         async with working(core, minutely=(marker.note, failures.settle)):
             began = {"version": __version__, "port": config.daemon.port, "agents": await agents.count(db)}
@@ -267,23 +268,6 @@ async def _open_chains(
                 identities={Network.LOCALNET: identity} if identity and outside else {},
             )
         )
-
-
-async def open_keys(core: Core) -> None:
-    """Read every agent's key, finish or undo creations, put the files of terminated agents aside."""
-    db, keystore, now = core.db, core.keystore, core.clock.now()
-    await finish_creations(core)
-    quarantined = await asyncio.to_thread(keystore.load, await agents.keys(db))
-    core.quarantined = quarantined
-    for agent_id, reason in quarantined.items():
-        await db.commit(
-            audit.record(AuditEvent.KEYSTORE_INTEGRITY_FAILURE, SYSTEM, now, About(agent_id), reason=reason)
-        )
-    for agent_id in keystore.files() & await agents.terminated(db):
-        await asyncio.to_thread(keystore.retire, agent_id)
-    for agent_id in keystore.files() - set(await agents.keys(db)):
-        log.warning("key_file_without_agent", agent_id=agent_id)
-    await db.commit(audit.record(AuditEvent.KEYSTORE_UNLOCKED, SYSTEM, now, quarantined=sorted(quarantined)))
 
 
 async def run(

@@ -21,6 +21,10 @@ class Clock:
         self._latest = max(self._latest, int(self.wall()))
         return self._latest
 
+    def hold_at(self, seconds: int) -> None:
+        """`now` is never before this: what a run before saw as past stays past."""
+        self._latest = max(self._latest, seconds)
+
     def boot(self) -> float:
         """Seconds since boot, suspended time included; cannot be set (CLOCK_BOOTTIME, else monotonic)."""
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

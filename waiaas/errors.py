@@ -3,14 +3,14 @@
 WaiaasError
 ├── Refusal                 a caller is told so over HTTP: code, status, hint, retryable
 │   ├── Invalid 400         ValidationFailed, ChainNotSupported, FeeNotCovered
-│   ├── Unauthenticated 401 InvalidToken, TokenExpired, SessionRevoked, InvalidMasterPassword
+│   ├── Unauthenticated 401 InvalidToken, TokenExpired, SessionRevoked, InvalidMasterPassword, InvalidSignature, …
 │   ├── Forbidden 403       InvalidHost, Denied: PolicyDenied, SpendingLimitExceeded, RateLimitExceeded (429), …
 │   ├── NotFound 404        RouteNotFound, AgentNotFound, SessionNotFound, TransactionNotFound, PolicyNotFound
 │   ├── MethodNotAllowed 405
 │   ├── Conflict 409        AgentSuspended, AlreadyProcessed, IdempotencyConflict, KillSwitchActive
 │   ├── Gone 410            AgentTerminated
 │   ├── TooLarge 413        BodyTooLarge
-│   ├── ReplacementFails 422
+│   ├── ReplacementFails 422, WouldFail
 │   ├── TooMany 429         RateLimited, MasterPasswordLocked, PendingLimitExceeded
 │   ├── ChainFailed 502
 │   └── Unavailable 503     AdapterNotAvailable, Reconciling, StorageUnavailable, ShuttingDown, KeystoreLocked
@@ -128,6 +128,20 @@ class InvalidMasterPassword(Unauthenticated):
     hint = "Send the master password in X-Master-Password; five wrong tries lock for 30 minutes."
 
 
+class InvalidSignature(Unauthenticated):
+    """The owner's signature does not hold for this."""
+
+    code = "INVALID_SIGNATURE"
+    hint = "Fetch the text anew, sign it unchanged with the registered owner's key, and send all three owner headers."
+
+
+class InvalidNonce(Unauthenticated):
+    """The text was used before, has expired, or was not made here."""
+
+    code = "INVALID_NONCE"
+    hint = "Fetch the text anew: each is good once, for five minutes."
+
+
 class Forbidden(Refusal):
     """This is not allowed."""
 
@@ -179,6 +193,7 @@ class WhitelistDenied(Denied):
     """The counterparty is not on the whitelist."""
 
     code = "WHITELIST_DENIED"
+    hint = "Ask the operator to add the address to the WHITELIST."
 
 
 class RateLimitExceeded(Denied):
@@ -254,6 +269,49 @@ class BatchPolicyViolation(Denied):
     hint = "details.violations names every refused item, its code and the reason."
 
 
+class WithdrawLockedOnly(Forbidden):
+    """Money goes back only to an owner that has proved the key."""
+
+    code = "WITHDRAW_LOCKED_ONLY"
+    hint = "The owner must have signed once: approving or rejecting a transaction does it."
+
+
+class OwnerRemovalBlocked(Forbidden):
+    """An owner that has proved the key stays."""
+
+    code = "OWNER_REMOVAL_BLOCKED"
+    hint = "The owner can sign a change to another address."
+
+
+class SessionRenewalMismatch(Forbidden):
+    """The token is not the session's present one."""
+
+    code = "SESSION_RENEWAL_MISMATCH"
+    hint = "It was renewed before: use the token that the renewal answered with."
+
+
+class RenewalLimitReached(Forbidden):
+    """The session was renewed as often as it may be."""
+
+    code = "RENEWAL_LIMIT_REACHED"
+    hint = "Ask the operator for a new session."
+
+
+class SessionAbsoluteLifetimeExceeded(Forbidden):
+    """The session's absolute end has come."""
+
+    code = "SESSION_ABSOLUTE_LIFETIME_EXCEEDED"
+    hint = "Ask the operator for a new session."
+
+
+class RenewalTooEarly(Forbidden):
+    """Half of the token's life must have passed before it is renewed."""
+
+    code = "RENEWAL_TOO_EARLY"
+    retryable = True
+    hint = "Wait details.retryAfter seconds."
+
+
 class NotFound(Refusal):
     """There is no such thing."""
 
@@ -296,6 +354,27 @@ class PolicyNotFound(NotFound):
     hint = "List policies with GET /v1/policies."
 
 
+class NoOwner(NotFound):
+    """The agent has no owner to withdraw to."""
+
+    code = "NO_OWNER"
+    hint = "The operator registers an owner with PUT /v1/agents/{id}/owner."
+
+
+class OwnerNotConnected(NotFound):
+    """The agent has no owner."""
+
+    code = "OWNER_NOT_CONNECTED"
+    hint = "The operator registers an owner with PUT /v1/agents/{id}/owner."
+
+
+class ApprovalNotFound(NotFound):
+    """This transaction does not wait for the owner."""
+
+    code = "APPROVAL_NOT_FOUND"
+    hint = "GET it; its tier and status tell what it waits for."
+
+
 class MethodNotAllowed(Refusal):
     """This path does not answer to that method."""
 
@@ -315,7 +394,7 @@ class AgentIsSuspended(Conflict):
     """The agent is suspended."""
 
     code = "AGENT_SUSPENDED"
-    hint = "The operator resumes it."
+    hint = "The operator resumes it with POST /v1/agents/{id}/resume, or 'waiaas agent resume'."
 
 
 class AlreadyProcessed(Conflict):
@@ -336,6 +415,34 @@ class KillSwitchActive(Conflict):
     """The kill switch is on."""
 
     code = "KILL_SWITCH_ACTIVE"
+    hint = "The operator lifts it with POST /v1/admin/recover, or 'waiaas recover'."
+
+
+class KillSwitchNotActive(Conflict):
+    """The kill switch is off."""
+
+    code = "KILL_SWITCH_NOT_ACTIVE"
+
+
+class RecoveryWaitRequired(Conflict):
+    """The cooldown before recovery is not over."""
+
+    code = "RECOVERY_WAIT_REQUIRED"
+    retryable = True
+    hint = "Call again from details.eligibleAt on."
+
+
+class AgentNotSuspended(Conflict):
+    """The agent is not suspended."""
+
+    code = "AGENT_NOT_SUSPENDED"
+
+
+class OwnerAlreadyConnected(Conflict):
+    """The agent's owner has proved the key: only the present owner's signature changes it."""
+
+    code = "OWNER_ALREADY_CONNECTED"
+    hint = "Let the present owner sign GET /v1/agents/{id}/owner-message and send the owner headers along."
 
 
 class Gone(Refusal):
@@ -349,6 +456,13 @@ class AgentIsTerminated(Gone):
     """The agent was terminated."""
 
     code = "AGENT_TERMINATED"
+
+
+class ApprovalTimeout(Gone):
+    """The time to approve is over."""
+
+    code = "APPROVAL_TIMEOUT"
+    hint = "Send it again if it is still wanted."
 
 
 class BodyTooLarge(Refusal):
@@ -365,6 +479,14 @@ class ReplacementFails(Refusal):
     status = 422
     code = "SIMULATION_FAILED"
     hint = "What was signed before may still land; to free its nonce, cancel it on chain."
+
+
+class WouldFail(Refusal):
+    """It would fail on the chain, so there is no fee to tell."""
+
+    status = 422
+    code = "SIMULATION_FAILED"
+    hint = "details.errorCode says why; POST /v1/transactions/simulate also tells what the limits say."
 
 
 class TooMany(Refusal):
@@ -387,7 +509,16 @@ class MasterPasswordLocked(TooMany):
     """Too many wrong master passwords: locked."""
 
     code = "MASTER_PASSWORD_LOCKED"
+    hint = "Wait details.retryAfter seconds."
     retryable = False
+
+
+class RotationTooRecent(TooMany):
+    """The secret was rotated less than five minutes ago."""
+
+    code = "ROTATION_TOO_RECENT"
+    retryable = False
+    hint = "Wait details.retryAfter seconds: tokens of the secret before are still good for so long."
 
 
 class PendingLimitExceeded(TooMany):
@@ -546,6 +677,13 @@ class FeeAboveCap(Transient):
 
     code = "FEE_CAP"
     waiting = "FEE_CAP"
+
+
+class FeeAboveApproved(Transient):
+    """The fee is now above what the owner signed."""
+
+    code = "FEE_BUDGET"
+    waiting = "FEE_BUDGET"
 
 
 class Stale(ChainError):

@@ -15,8 +15,10 @@ from waiaas.api.schema import to_openapi
 KEPT = words(
     "ErrorResponse HealthResponse NonceResponse AgentResponse AgentListResponse AgentDetailResponse "
     "AgentDeleteResponse WalletAddressResponse WalletBalanceResponse WalletAssetsResponse SessionCreateResponse "
-    "SessionListItem SessionRevokeResponse TxSendResponse TxDetailResponse TxListResponse TxPendingListResponse "
-    "TxCancelResponse PolicyResponse PolicyDeleteResponse AdminStatusResponse ShutdownResponse CreateAgentRequest "
+    "SessionListItem SessionRevokeResponse SessionRenewResponse RotateSecretResponse TxSendResponse TxDetailResponse "
+    "TxListResponse TxPendingListResponse "
+    "TxCancelResponse PolicyResponse PolicyDeleteResponse AdminStatusResponse KillSwitchResponse "
+    "KillSwitchActivateResponse RecoverResponse ShutdownResponse CreateAgentRequest "
     "UpdateAgentRequest CreateSessionRequest CreatePolicyRequest UpdatePolicyRequest SendTransactionRequest "
     "TransferRequest TokenTransferRequest ContractCallRequest ApproveRequest BatchRequest"
 )
@@ -142,6 +144,8 @@ async def test_what_is_answered_is_what_is_described(api: Api, caller: Caller, s
             ("/v1/wallet/address", ""),
             ("/v1/wallet/balance", ""),
             ("/v1/wallet/assets", ""),
+            ("/v1/wallet/limits", ""),
+            ("/v1/sessions/{id}", caller.session["id"]),
             ("/v1/transactions", ""),
             ("/v1/transactions/pending", ""),
             ("/v1/transactions/{id}", tx),

@@ -90,6 +90,7 @@ ENFORCED = [
     ),
     ("APPROVE_AMOUNT_LIMIT", {"max_amount": "9"}, {"maxAmount": "9", "blockUnlimited": True}),
     ("APPROVE_TIER_OVERRIDE", {"tier": "DELAY"}, {"tier": "DELAY"}),
+    ("AUTO_STOP", {"maxPerHour": 5}, {"max_per_hour": 5, "action": "SUSPEND"}),
 ]
 
 
@@ -157,7 +158,8 @@ IMPOSSIBLE = [
     ({"type": "RATE_LIMIT", "rules": RATE, "override": True}, "override"),
     ({"type": "WHITELIST", "rules": {"allowed_addresses": []}, "override": True}, "override"),
     ({"type": "TIME_RESTRICTION", "rules": {"allowed_hours": {"start": 9, "end": 9}}}, "rules.allowed_hours.end"),
-    ({"type": "AUTO_STOP", "rules": {"max_per_hour": 5}}, "type"),
+    ({"type": "AUTO_STOP", "rules": {"max_per_hour": 0}}, "rules.max_per_hour"),
+    ({"type": "AUTO_STOP", "rules": {"max_per_hour": 5}, "override": True}, "override"),
     ({"type": "WISH", "rules": {}}, "type"),
 ]
 

@@ -92,6 +92,12 @@ async def test_sessions_are_listed_by_agent_state_and_page(api: Api, caller: Cal
     assert (revoked["status"], revoked["revokedAt"] is not None) == ("REVOKED", True)
 
 
+async def test_what_a_list_cannot_be_asked_for_is_refused_at_its_name(api: Api) -> None:
+    for name, value in (("limit", 0), ("limit", 1001), ("cursor", "last"), ("status", "dead"), ("agentId", "bot")):
+        assert issues(await api.operator("GET", "/v1/sessions", params={name: value})) == [name]
+    assert (await api.operator("GET", "/v1/sessions", params={"limit": 1000, "agentId": NOBODY})).json() == []
+
+
 async def test_an_expired_session_is_shown_as_such(open_daemon) -> None:
     clock = MovedClock()
     async with open_daemon(clock=clock) as daemon, client_of(daemon) as client:
@@ -124,3 +130,40 @@ async def test_a_restart_keeps_sessions_alive(open_daemon) -> None:
         caller = await Api(client).make_caller()
     async with open_daemon() as daemon, client_of(daemon) as client:
         assert (await client.get("/v1/wallet/address", headers=caller.headers)).status_code == 200
+
+
+async def test_a_session_is_shown_with_its_children_and_what_all_of_them_have_used(api: Api, caller: Caller) -> None:
+    path = f"/v1/sessions/{caller.session['id']}"
+    made = await caller.request("POST", f"{path}/attenuate", json={"name": " errand ", "ttl": 600})
+    assert (made.status_code, list(made.json())) == (201, CREATED)
+    child = Caller(api, caller.agent, {"headers": {"Authorization": f"Bearer {made.json()['token']}"}})
+    assert (await child.send(str(11 * 10**9))).status_code == 201
+    assert (await caller.send(str(12 * 10**9))).status_code == 201
+    shown = (await api.operator("GET", path)).json()
+    assert list(shown) == [*ITEM, "childCount", "usage"]
+    assert (shown["childCount"], shown["status"]) == (1, "ACTIVE")
+    amounts = [{"asset": "native:solana", "reserved": str(23 * 10**9), "spent": "0"}]
+    assert shown["usage"] == {"transactions": 2, "amounts": amounts}
+    below = (await caller.request("GET", f"/v1/sessions/{made.json()['id']}")).json()
+    assert (below["name"], below["parentSessionId"]) == ("errand", caller.session["id"])
+    assert (below["usage"]["transactions"], below["childCount"]) == (1, 0)
+    await api.operator("DELETE", f"/v1/sessions/{made.json()['id']}")
+    shown = (await caller.request("GET", path)).json()
+    # what was cancelled with the child is given back, and its row is still there
+    assert (shown["childCount"], shown["usage"]["transactions"]) == (0, 1)
+    assert (await api.operator("GET", f"/v1/sessions/{made.json()['id']}")).json()["status"] == "REVOKED"
+    assert code(await api.operator("GET", f"/v1/sessions/{NOBODY}")) == (404, "SESSION_NOT_FOUND")
+
+
+async def test_the_operator_attenuates_too_but_not_what_has_ended(api: Api, caller: Caller) -> None:
+    path = f"/v1/sessions/{caller.session['id']}/attenuate"
+    made = await api.operator("POST", path, json={"constraints": {"maxTransactions": 1}})
+    assert made.json()["constraints"] == {"maxTransactions": 1}
+    # the children of a session are not counted among the agent's
+    for _ in range(4):
+        await api.make_session(caller.agent["id"])
+    await api.operator("DELETE", f"/v1/sessions/{caller.session['id']}")
+    assert code(await api.operator("POST", path)) == (404, "SESSION_NOT_FOUND")
+    assert code(await api.operator("POST", f"/v1/sessions/{NOBODY}/attenuate")) == (404, "SESSION_NOT_FOUND")
+    await api.operator("DELETE", f"/v1/agents/{caller.agent['id']}")
+    assert code(await api.operator("POST", path)) == (410, "AGENT_TERMINATED")

@@ -69,6 +69,8 @@ async def test_the_same_again_within_moments_is_the_first_one(caller: Caller) ->
     for meant in ({"distinct": True}, {"key": "chosen"}, {"memo": "another"}):
         answer = await caller.send(DELAYED, **meant)
         assert (answer.status_code, "duplicateOf" in answer.json()) == (201, False)
+    beside = Caller(caller.api, caller.agent, await caller.api.make_session(caller.agent["id"]))
+    assert "duplicateOf" not in (await beside.send(DELAYED)).json()
 
 
 async def test_a_key_survives_a_restart(open_daemon) -> None:

@@ -14,7 +14,7 @@ from tests.chains.conftest import TO
 from waiaas.chains.solana import build
 from waiaas.chains.solana.programs import COMPUTE_BUDGET, MEMO, SYSTEM, TOKEN, TOKEN_2022
 from waiaas.chains.solana.read import READERS, read
-from waiaas.chains.solana.steps import Allow, Call, Memo, Message, Move, Open, Revoke, Send, Step, written
+from waiaas.chains.solana.steps import Allow, Call, Close, Memo, Message, Move, Open, Revoke, Send, Step, written
 from waiaas.errors import TransactionTooLarge
 
 KEY = Keypair()
@@ -26,6 +26,7 @@ STEPS = (
     Send(TOKEN_2022, SOURCE, MINT, TARGET, 7, 6),
     Allow(TOKEN, SOURCE, MINT, OTHER, 2**64 - 1, 255),
     Revoke(TOKEN, SOURCE),
+    Close(TOKEN, SOURCE),
     Memo("여우 🦊"),
     Call(PROGRAM, b"\x01\x02", (OTHER, SENDER, TO, OTHER)),
 )

@@ -106,6 +106,82 @@ async def test_one_error_for_a_whole_batch_means_no_batches(make_rpc):
     assert rpc.endpoints[0].batches is False
 
 
+def at_most(node: Node, most: int, status: int, refusal: object):
+    """Answers batches of so many calls, and refuses larger ones."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if isinstance(body, list) and len(body) > most:
+            return httpx.Response(status, json=refusal)
+        return httpx.Response(200, json=[*map(node.reply, body)] if isinstance(body, list) else node.reply(body))
+
+    return respond
+
+
+def error(code: int, message: str) -> dict:
+    return {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        (413, "Request Entity Too Large"),
+        (200, [error(-32600, "batch too large")]),
+        (200, error(-32600, "Batch of more than 20 requests are not allowed")),
+        (400, error(-32005, "batch limit 20 exceeded: 100 requested")),
+    ],
+    ids=["413", "geth", "a provider", "erigon"],
+)
+async def test_an_endpoint_for_which_a_batch_is_too_large_gets_smaller_ones_from_then_on(make_rpc, status, refusal):
+    node = Node(double=lambda n: 2 * n)
+    node.respond = at_most(node, 20, status, refusal)
+    rpc = make_rpc(node)
+    for _ in range(2):
+        assert await asyncio.gather(*(rpc.call("double", [n], read) for n in range(80))) == [2 * n for n in range(80)]
+    assert [len(body) for body in node.bodies if isinstance(body, list)] == [80, 40, 40, *[20] * 8]
+    assert rpc.endpoints[0].failures == 0
+
+
+async def test_a_batch_whose_answer_is_too_large_is_asked_in_parts(make_rpc):
+    node = Node(long=lambda n: "x" * n)
+    rpc = make_rpc(node, max_response_bytes=4000)
+    lengths = await asyncio.gather(*(rpc.call("long", [1000], len) for _ in range(8)))
+    assert lengths == [1002] * 8
+    assert rpc.endpoints[0].failures == 0
+
+
+async def test_one_answer_that_is_too_large_keeps_no_other_from_its_own(make_rpc):
+    node = Node(long=lambda n: "x" * n)
+    rpc = make_rpc(node, max_response_bytes=4000)
+    asked = [rpc.call("long", [5000 if place == 3 else 10], len) for place in range(8)]
+    answered = await asyncio.gather(*asked, return_exceptions=True)
+    assert [answer for place, answer in enumerate(answered) if place != 3] == [12] * 7
+    assert isinstance(answered[3], Transient)
+
+
+async def test_a_node_that_answers_too_much_to_everything_is_soon_asked_no_more(make_rpc):
+    node = Node(long="x" * 5000)
+    rpc = make_rpc(node, max_response_bytes=4000)
+    await asyncio.gather(*(rpc.call("long", [], read) for _ in range(100)), return_exceptions=True)
+    assert len(node.bodies) < 25
+    assert not rpc.endpoints[0].usable
+
+
+async def test_answers_that_geth_left_out_because_they_were_too_large_are_asked_for_again(make_rpc):
+    node = Node(double=lambda n: 2 * n)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if not isinstance(body, list):
+            return httpx.Response(200, json=node.reply(body))
+        left_out = [error(-32003, "response too large") | {"id": call["id"]} for call in body[2:]]
+        return httpx.Response(200, json=[*map(node.reply, body[:2]), *left_out])
+
+    node.respond = respond
+    rpc = make_rpc(node)
+    assert await asyncio.gather(*(rpc.call("double", [n], read) for n in range(8))) == [2 * n for n in range(8)]
+
+
 async def test_a_batch_refused_because_of_the_rate_is_no_reason_to_send_more_requests(make_rpc):
     node = Node(double=lambda n: 2 * n)
     rpc = make_rpc(node)

@@ -113,6 +113,21 @@ class Bank:
         )
         return holder
 
+    async def account_of(self, mint: str, owner: str) -> str:
+        """A further, empty account of a token, beside the owner's associated one."""
+        fresh = Keypair()
+        address = str(fresh.pubkey())
+        create = CreateAccountParams(
+            from_pubkey=key(self.address),
+            to_pubkey=fresh.pubkey(),
+            lamports=await self.rent(165),
+            space=165,
+            owner=key(TOKEN),
+        )
+        initialise = instruction(TOKEN, bytes([18]) + bytes(key(owner)), [address], [mint])
+        await self.land(create_account(create), initialise, others=[fresh])
+        return address
+
     async def issue(self, mint: str, owner: str, amount: int, program: str = TOKEN) -> str:
         """The owner's associated account of a token, with so much more in it."""
         holder = await self.open(mint, owner, program)

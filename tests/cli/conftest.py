@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.cli.processes import Wallet, free_port
+from tests.cli.processes import PASSWORD, Wallet, free_port
+from tests.cli.standin import Daemon
 from waiaas.cli import root
 from waiaas.paths import DataDir, create
 
@@ -34,6 +36,29 @@ def run(data: DataDir) -> Run:
         return CliRunner().invoke(root, [*arguments, "--data-dir", str(data.root)], **extra)
 
     return run
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """A server on a loopback port that stands where the daemon would."""
+    server = Daemon()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def call(run: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command against that server, with the password in the environment."""
+
+    def call(*arguments: str, **extra: Any) -> Result:
+        monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
+        return run(*arguments, "--base-url", daemon.url, **extra)
+
+    return call
 
 
 def told(result: Result) -> dict[str, Any]:

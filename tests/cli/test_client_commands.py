@@ -1,94 +1,14 @@
 """Commands that call the daemon: what they send, what they print, and how refusals end."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from click.testing import Result
 
 from tests.cli.conftest import Run, told
 from tests.cli.processes import PASSWORD
+from tests.cli.standin import TRADER, Daemon
 from tests.cli.test_why import ATTEMPT, HEALTH, TX
-
-TRADER = {
-    "id": "0198c0de-0000-7000-8000-000000000001",
-    "name": "trader",
-    "chain": "solana",
-    "network": "localnet",
-    "publicKey": "4Nd1mYkzh6F3tXo1jzvHcVtHmPzqRwYoPzqRwYoPzqRw",
-    "status": "ACTIVE",
-    "createdAt": 1_800_000_000,
-}
-ENDED = {**TRADER, "id": "0198c0de-0000-7000-8000-000000000002", "status": "TERMINATED"}
-
-
-class Daemon(ThreadingHTTPServer):
-    """Answers as it was told to and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[dict[str, Any]] = []
-        self.answers: dict[tuple[str, str], tuple[int, Any]] = {
-            ("GET", "/v1/agents"): (200, {"items": [TRADER, ENDED]}),
-        }
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def answer(self, method: str, path: str, body: Any, status: int = 200) -> None:
-        """From now on answer this request so."""
-        self.answers[method, path] = (status, body)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One request of the commands."""
-
-    server: Daemon
-
-    def reply(self) -> None:
-        path, _, query = self.path.partition("?")
-        length = int(self.headers.get("Content-Length", 0))
-        body = json.loads(self.rfile.read(length)) if length else None
-        asked = {"method": self.command, "path": path, "query": query, "body": body, "headers": dict(self.headers)}
-        self.server.asked.append(asked)
-        status, answer = self.server.answers[self.command, path]
-        raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    do_GET = do_POST = do_PUT = do_DELETE = reply
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    """A server on a loopback port that stands where the daemon would."""
-    server = Daemon()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def call(run: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command against that server, with the password in the environment."""
-
-    def call(*arguments: str, **extra: Any) -> Result:
-        monkeypatch.setenv("WAIAAS_MASTER_PASSWORD", PASSWORD)
-        return run(*arguments, "--base-url", daemon.url, **extra)
-
-    return call
 
 
 def test_an_agent_is_created_with_what_was_given_and_no_more(call: Run, daemon: Daemon):
@@ -119,6 +39,18 @@ def test_a_name_that_none_or_several_have_is_refused(call: Run, daemon: Daemon):
     daemon.answer("GET", "/v1/agents", {"items": [TRADER, {**TRADER, "id": "other"}]})
     ended = call("agent", "show", "trader")
     assert (ended.exit_code, ended.stderr) == (1, "Error: 2 agents are named 'trader': give the id.\n")
+
+
+def test_a_withdrawal_asks_first_and_tells_what_stays(call: Run, daemon: Daemon):
+    row = {"id": "t", "type": "TRANSFER", "asset": "native:solana", "amount": None, "status": "PENDING"}
+    skipped = [{"asset": "solana:mint", "reason": "frozen"}]
+    accepted = {"agentId": TRADER["id"], "to": "owner", "scope": "native", "transactions": [row], "skipped": skipped}
+    daemon.answer("POST", f"/v1/agents/{TRADER['id']}/withdraw", accepted, 201)
+    assert call("agent", "withdraw", "trader").exit_code != 0
+    ended = call("agent", "withdraw", "trader", "--native", "--yes")
+    assert "native:solana" in ended.stdout
+    assert ended.stderr == "Stays: solana:mint (frozen).\n"
+    assert daemon.asked[-1]["body"] == {"scope": "native"}
 
 
 def test_an_agent_is_renamed(call: Run, daemon: Daemon):
@@ -177,6 +109,26 @@ def test_sessions_are_listed_and_revoked(call: Run, daemon: Daemon):
     assert told(call("session", "list", "--agent", "trader", "--json"))["items"][0]["id"] == "s1"
     assert daemon.asked[-1]["query"] == f"agentId={TRADER['id']}"
     assert told(call("session", "revoke", "s1", "--json"))["session"]["status"] == "REVOKED"
+
+
+def test_a_session_is_attenuated_and_shown_by_itself_or_by_the_operator(call: Run, run: Run, daemon: Daemon):
+    made = {"id": "s2", "token": "wai_sess_a.b.c", "agentId": TRADER["id"]}
+    daemon.answer("POST", "/v1/sessions/s1/attenuate", made, 201)
+    daemon.answer("GET", "/v1/sessions/s1", {"id": "s1", "status": "ACTIVE", "childCount": 1})
+    arguments = ["attenuate", "s1", "--ttl", "600", "--name", "errand", "--constraints", '{"maxTransactions": 3}']
+    by_itself = ["--base-url", daemon.url, "--token", "wai_sess_x.y.z"]
+    ended = run("session", *arguments, "--output", "token", *by_itself)
+    assert ended.stdout == "wai_sess_a.b.c\n"
+    assert daemon.asked[-1]["headers"]["Authorization"] == "Bearer wai_sess_x.y.z"
+    assert daemon.asked[-1]["body"] == {"ttl": 600, "constraints": {"maxTransactions": 3}, "name": "errand"}
+    assert told(call("session", "show", "s1", "--json"))["session"]["childCount"] == 1
+    assert daemon.asked[-1]["headers"]["X-Master-Password"] == PASSWORD
+
+
+def test_the_secret_of_the_tokens_is_rotated(call: Run, daemon: Daemon):
+    rotated = {"rotatedAt": 1_800_000_000, "message": "JWT secret rotated. Old tokens valid for 5 minutes."}
+    daemon.answer("POST", "/v1/admin/rotate-secret", rotated)
+    assert told(call("secret", "rotate", "--json"))["rotatedAt"] == rotated["rotatedAt"]
 
 
 def test_an_id_cannot_lead_to_another_route(call: Run, daemon: Daemon):
@@ -396,7 +348,39 @@ def test_the_issues_of_a_validation_error_are_told_to_people(call: Run, daemon: 
     body = {"code": "ACTION_VALIDATION_FAILED", "message": "The request is not valid.", "details": {"issues": issues}}
     daemon.answer("POST", "/v1/agents", body, 400)
     ended = call("agent", "create", "--name", "")
-    assert ended.stderr == "Error: The request is not valid.\n  name: must not be empty\n  body: unknown field\n"
+    assert ended.stderr == (
+        "Error: The request is not valid.\n  name: must not be empty\n  body: unknown field\n"
+        "  code: ACTION_VALIDATION_FAILED\n"
+    )
+
+
+def test_a_denial_is_told_with_its_limit_and_where_more_is_said(call: Run, daemon: Daemon):
+    details = {"limit": "5", "constraint": "maxTotalAmount", "decision": {"rules": []}, "transactionId": "t1"}
+    body = {"code": "SESSION_LIMIT_EXCEEDED", "message": "No.", "hint": "See details.", "details": details}
+    daemon.answer("POST", "/v1/transactions/send", body, 403)
+    ended = call("tx", "send", "--to", "x", "--amount", "6", "--token", "t")
+    assert ended.stderr.splitlines() == [
+        "Error: No.",
+        "See details.",
+        "  code: SESSION_LIMIT_EXCEEDED",
+        "  limit: 5",
+        "  constraint: maxTotalAmount",
+        "  transactionId: t1",
+        "'waiaas tx why t1' tells more.",
+    ]
+
+
+def test_an_agent_is_named_by_the_operator_alone(call: Run, daemon: Daemon):
+    ended = call("tx", "list", "--agent", "trader", "--token", "t")
+    assert (ended.exit_code, daemon.asked) == (1, [])
+    assert "--agent is for the operator" in ended.stderr
+
+
+def test_a_list_that_is_not_on_a_terminal_is_never_cut(call: Run, daemon: Daemon):
+    long = {"id": "p1", "type": "WHITELIST", "rules": {"allowed_addresses": ["a" * 44] * 20}}
+    daemon.answer("GET", "/v1/policies", [long])
+    ended = call("policy", "list")
+    assert json.dumps(long["rules"], separators=(",", ":")) in ended.stdout, ended.stderr
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"\xff"])

@@ -30,7 +30,7 @@ def commands() -> list[tuple[str, click.Command]]:
     """Every command there is, with its whole name."""
     found = []
     for name, (module, _) in COMMANDS.items():
-        command = getattr(importlib.import_module(f"waiaas.cli.{module}"), name)
+        command = getattr(importlib.import_module(f"waiaas.cli.{module}"), name.replace("-", "_"))
         inner = command.commands if isinstance(command, click.Group) else {"": command}
         found += [(f"{name} {sub}".strip(), each) for sub, each in inner.items()]
     return found
@@ -39,7 +39,7 @@ def commands() -> list[tuple[str, click.Command]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_is_the_line_in_the_table(name: str):
     module, line = COMMANDS[name]
-    assert getattr(importlib.import_module(f"waiaas.cli.{module}"), name).help == line
+    assert getattr(importlib.import_module(f"waiaas.cli.{module}"), name.replace("-", "_")).help == line
 
 
 #: it has no wallet to name: it makes one in a directory of its own, and --json names the file of its report
@@ -58,7 +58,7 @@ def test_every_command_takes_the_common_options():
 def test_every_command_says_what_it_does_and_every_group_is_ours():
     assert [name for name, command in commands() if not command.help] == []
     for name, (module, _) in COMMANDS.items():
-        command = getattr(importlib.import_module(f"waiaas.cli.{module}"), name)
+        command = getattr(importlib.import_module(f"waiaas.cli.{module}"), name.replace("-", "_"))
         assert name in WITHOUT_A_WALLET or isinstance(command, Group | Command), name
 
 

@@ -34,7 +34,7 @@ TX: dict[str, Any] = {
     "batchIndex": None,
     "waiting": None,
     "children": [],
-    "decision": {"outcome": "allow", "remedies": []},
+    "decision": {"outcome": "allow", "rules": [], "remedies": []},
 }
 ATTEMPT: dict[str, Any] = {
     "number": 1,
@@ -111,14 +111,19 @@ def test_what_waits_says_why_since_when_and_until_when(reason: str, word: str) -
 
 def test_a_delay_tells_when_it_is_over_and_that_it_was_an_approval() -> None:
     told = why(status="QUEUED", tier="DELAY", executeAt=NOW + 300, downgradedFrom="APPROVAL")
-    assert says(told.known, "tier is DELAY", "no owner has proven a key")
+    assert says(told.known, "tier is DELAY", "no owner has proved the key")
     assert says(told.next, "(in 300 s)")
     assert commands(told) == ["waiaas tx cancel t1"]
 
 
-def test_an_approval_tells_when_it_expires() -> None:
-    told = why(status="QUEUED", tier="APPROVAL", approvalExpiresAt=NOW + 60)
+def test_an_approval_tells_why_it_is_asked_for_and_when_it_expires() -> None:
+    passed = {"type": "RATE_LIMIT", "tier": None, "observed": "1", "limit": "9", "message": "fine"}
+    asks = {"type": "SPENDING_LIMIT", "tier": "APPROVAL", "observed": "7", "limit": "5", "message": "above delay_max"}
+    decision = TX["decision"] | {"rules": [passed, asks]}
+    told = why(status="QUEUED", tier="APPROVAL", approvalExpiresAt=NOW + 60, decision=decision)
+    assert told.known[2:] == ["SPENDING_LIMIT asks for APPROVAL: above delay_max (7, the bound is 5)."]
     assert says(told.next, "owner's approval", "(in 60 s)")
+    assert commands(told) == ["waiaas approve t1", "waiaas tx cancel t1"]
 
 
 def test_what_is_signed_on_solana_lives_as_long_as_its_blockhash() -> None:

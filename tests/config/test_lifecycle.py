@@ -1,5 +1,6 @@
 """The lock says "running"; what is written in files is a hint."""
 
+import gc
 import os
 import signal
 import stat
@@ -136,3 +137,14 @@ def test_a_hardened_process_leaves_no_core_and_no_open_files(tmp_path: Path):
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     if sys.platform == "linux":
         assert told.stdout.splitlines()[1] == "0"
+
+
+def test_what_a_start_made_is_set_apart_from_what_the_collector_looks_at():
+    usual = gc.get_threshold()
+    try:
+        lifecycle.keep_started()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > usual[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)

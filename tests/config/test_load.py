@@ -260,6 +260,7 @@ def test_every_network_has_a_key():
 
 def test_listening_beyond_this_machine_is_told_of(read: Load):
     assert "0.0.0.0" in read("[daemon]\nhostname = '0.0.0.0'\n").notices[0]
+    assert "says who" in read("[security]\nallow_nonce_only_owner_signatures = true\n").notices[0]
 
 
 def test_log_sizes_are_in_binary_units(read: Load):

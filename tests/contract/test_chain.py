@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from tests.contract.conftest import AGENT, attempt, land, make, transfer
+from waiaas.chains.base import Grant
 from waiaas.domain import request as requests
 from waiaas.domain.chain import native_of
-from waiaas.domain.request import Batch, Token, TokenTransfer
+from waiaas.domain.request import Batch, Sweep, SweepToken, Token, TokenTransfer
 from waiaas.errors import (
     ChainError,
     InsufficientBalance,
@@ -169,6 +170,81 @@ async def test_what_is_no_token_is_refused(world):
     nothing = Token(world.stranger, 6, "TKN")
     with pytest.raises(TokenMismatch):
         await world.chain.prepare(TokenTransfer(world.stranger, "1", nothing), world.signer.address)
+
+
+# --- everything there is -------------------------------------------------------------------------
+
+
+async def sweeping(world) -> SweepToken:
+    """All of the one token that is held."""
+    [held] = await world.chain.holdings(world.signer.address, [world.token.address])
+    assert (held.token.address, held.token.decimals, held.amount) == (world.token.address, 6, 1_000_000)
+    assert held.obstacle is None
+    return SweepToken(world.stranger, held.token, held.account)
+
+
+async def test_what_is_held_can_be_moved_whole(world):
+    sweep = requests.decode(requests.canonical(await sweeping(world)))
+    assert (await world.chain.prepare(sweep, world.signer.address)).request == requests.swept(sweep, 1_000_000)
+    await land(world, sweep)
+    assert [one.balance for one in (await assets(world, world.stranger))[1:]] == [1_000_000]
+    assert await world.chain.holdings(world.signer.address, [world.token.address]) == []
+    with pytest.raises((InsufficientTokenBalance, TokenMismatch)):
+        await world.chain.prepare(sweep, world.signer.address)
+
+
+async def test_native_money_is_moved_but_for_the_highest_fee(world):
+    held, sweep = await world.chain.balance(world.signer.address), Sweep(world.stranger, "native")
+    assert requests.decode(requests.canonical(sweep)) == sweep
+    signed = await land(world, sweep)
+    fee = (await world.chain.receipts([signed.hash]))[signed.hash].fee
+    assert await world.chain.balance(world.stranger) == held - signed.max_fee
+    assert await world.chain.balance(world.signer.address) == signed.max_fee - fee
+    assert signed.max_fee <= world.chain.fee_bound(sweep)
+    if native_of(world.chain.network).asset == "native:solana":
+        assert (fee, signed.max_fee) == (5000, 5000)
+
+
+async def test_nothing_cannot_be_moved(world):
+    with pytest.raises(InsufficientForFee):
+        await world.chain.prepare(Sweep(world.signer.address, "native"), world.stranger)
+
+
+async def allowed(world, spender: str):
+    grant = Grant(world.signer.address, world.token.address, spender)
+    return (await world.chain.allowances([grant])).get(grant)
+
+
+async def test_what_a_spender_may_move_is_told_with_its_height(world):
+    assert (await allowed(world, world.stranger)).amount == 0
+    signed = await land(world, world.requests["APPROVE"])
+    block = (await world.chain.statuses([signed.hash]))[signed.hash].block
+    said = await allowed(world, world.stranger)
+    assert (said.amount, said.height >= block) == (5, True)
+    assert (await allowed(world, world.signer.address)).amount == 0
+
+
+async def test_what_nobody_took_until_it_was_revoked_is_told(world):
+    given = await land(world, world.requests["APPROVE"])
+    revoked = await land(world, msgspec.structs.replace(world.requests["APPROVE"], amount="0"))
+    seen = await world.chain.statuses([given.hash, revoked.hash])
+    grant = Grant(world.signer.address, world.token.address, world.stranger)
+    told = {"since": seen[given.hash].block, "block": seen[revoked.hash].block, "granted": 5}
+    assert await world.chain.untaken(grant, revoked.hash, **told) == 5
+    world.wire.bend = lambda question, answer: b"<html>"
+    with pytest.raises(Transient):
+        await world.chain.untaken(grant, revoked.hash, **told)
+
+
+async def test_a_node_that_fails_tells_no_allowance(world):
+    world.wire.bend = lambda question, answer: b'{"jsonrpc":"2.0","id":0,"result":null}'
+    assert await allowed(world, world.stranger) is None
+
+
+async def test_what_is_no_token_allows_nothing_that_is_known(world):
+    grants = [Grant(world.signer.address, one, world.stranger) for one in (world.stranger, world.token.address)]
+    told = await world.chain.allowances(grants)
+    assert (told.get(grants[0]) is None or told[grants[0]].amount == 0, told[grants[1]].amount) == (True, 0)
 
 
 # --- following ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The walk-through of the README, pasted into a shell against the daemon that scripts/serve starts."""
+"""The walk-throughs of README and owner.md, pasted into a shell against the daemon that scripts/serve starts."""
 
 import os
 import re
@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 
 
 def free_port():
@@ -36,21 +35,26 @@ def wait_until_ready(url, process, seconds=40):
     raise AssertionError("scripts/serve was not ready in time")
 
 
-@pytest.fixture
-def home(tmp_path):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def home(place):
     """A newcomer's environment: an empty home directory, and nothing that names another wallet."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("WAIAAS_", "XDG_"))}
-    return kept | {"HOME": str(tmp_path)}
+    return kept | {"HOME": str(place)}
 
 
-@pytest.fixture
-def url(home, tmp_path):
+@pytest.fixture(scope="module")
+def url(home, place):
     """Where `scripts/serve` listens, on a port of its own; stopped afterwards as Ctrl-C would."""
     port = free_port()
-    with open(tmp_path / "serve.out", "wb") as output:
+    with open(place / "serve.out", "wb") as output:
         process = subprocess.Popen(
             [ROOT / "scripts" / "serve", "--port", str(port)],
-            cwd=tmp_path,
+            cwd=place,
             env=home,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -60,26 +64,29 @@ def url(home, tmp_path):
         wait_until_ready(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, (tmp_path / "serve.out").read_text()
+        assert process.wait(30) == 0, (place / "serve.out").read_text()
     finally:
         process.kill()
         process.wait()
 
 
-def walk_through():
-    """The block of shell under "By hand"."""
-    return re.search(r"```sh\n(.*?)```", README.split("## By hand")[1], re.DOTALL)[1]
-
-
-def test_the_walk_through_works_when_pasted(url, home, tmp_path):
+@pytest.mark.parametrize(
+    ("page", "printed"),
+    [
+        ("README.md", ["CONFIRMED", "99499995000", "CANCELLED"]),
+        ("docs/owner.md", ["GRACE", "CONFIRMED", "LOCKED"]),
+    ],
+)
+def test_the_walk_through_works_when_pasted(url, home, page, printed):
+    block = re.search(r"pastes this into a shell -->\n```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
     done = subprocess.run(
         ["bash", "-u"],
-        input=walk_through(),
-        cwd=tmp_path,
+        input=block,
+        cwd=ROOT,
         env=home | {"WAIAAS_BASE_URL": url},
         capture_output=True,
         text=True,
         timeout=50,
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["CONFIRMED", "99499995000", "CANCELLED"]
+    assert done.stdout.splitlines() == printed

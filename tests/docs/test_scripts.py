@@ -21,6 +21,13 @@ FIGURES = [
     "send → confirmed, EVM",
     "one agent's 64 sends, EVM",
     "to confirmed − block, EVM",
+    "send accepted, workers held",
+    *(
+        f"decisions, {held}, {rows} ledger rows"
+        for held in ("1 policy", "10 policies", "100 policies")
+        for rows in ("100", "2,000")
+    ),
+    "first decision, 2,000 ledger rows: CPU",
 ]
 
 
@@ -88,7 +95,7 @@ def test_the_demo_tells_what_went_wrong_and_keeps_it(temporary):
 @pytest.mark.timeout(150)
 def test_the_bench_measures_everything(temporary):
     environment, directory = temporary
-    options = ("--seconds", "0.2", "--transfers", "20", "--agents", "8", "--json")
+    options = ("--seconds", "0.2", "--transfers", "20", "--agents", "8", "--rows", "2000", "--json")
     command = [sys.executable, SCRIPTS / "bench.py", *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=140)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -99,6 +106,6 @@ def test_the_bench_measures_everything(temporary):
         [figures[f"{count} in flight, {chain}: HTTP"] for count in ("100", "1,000", "10,000")]
         for chain in ("Solana", "EVM")
     ]
-    # 256 signatures a question and two of those a body; a hundred receipts a body
-    assert looks == [[1, 2, 20], [2, 11, 101]]
+    # 256 signatures a question and two of those a body; a hundred receipts a body; 10,000 rows are more than one page
+    assert looks == [[1, 2, 21], [2, 11, 102]]
     assert list(directory.iterdir()) == []

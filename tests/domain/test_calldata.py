@@ -1,5 +1,6 @@
 """EVM calldata is read as what it does, whatever its padding, wrapping or length."""
 
+import msgspec
 import pytest
 from eth_abi import encode
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from waiaas.domain.calldata import MOST_CALLS, UNLIMITED, call_effects
 from waiaas.domain.chain import Chain
-from waiaas.domain.effects import effects, sets_allowance
+from waiaas.domain.effects import allowances_set, effects
 from waiaas.domain.request import ContractCall, Effect
 
 DAI = "0x6B175474E89094C44Da98b954EedeAC495271d0F"
@@ -97,16 +98,25 @@ def test_nothing_granted_is_not_taken_for_a_revocation(calldata):
 
 
 def test_only_an_approval_proper_leaves_exactly_its_amount():
-    assert sets_allowance(read(approve())[1])
-    assert sets_allowance(Effect("APPROVE", BOB, ASSET, 0))
+    assert allowances_set(read(approve())) == [Effect("APPROVE", BOB, ASSET, 7, "0x095ea7b3")]
+    assert allowances_set([Effect("APPROVE", BOB, ASSET, 0)]) == [Effect("APPROVE", BOB, ASSET, 0)]
     for calldata in (
         data("39509351", ["address", "uint256"], BOB, 5),
         permit(),
         data("a22cb465", ["address", "bool"], BOB, False),
+        transfer(),
     ):
-        assert not sets_allowance(read(calldata)[1])
-    assert not sets_allowance(Effect("APPROVE", BOB, None, 0))
-    assert not sets_allowance(read(transfer())[1])
+        assert allowances_set(read(calldata)) == []
+    assert allowances_set([Effect("APPROVE", BOB, None, 0)]) == []
+
+
+def test_an_approval_in_a_multicall_is_not_believed_to_have_happened():
+    """A contract with a fallback (WETH9 has one) takes a multicall that it does not know, and does nothing of it."""
+    assert allowances_set(read(multicall(approve(amount=0)))) == []
+    assert allowances_set(read(multicall(multicall(approve(amount=0))))) == []
+    beside = Effect("APPROVE", BOB, ASSET, 0, index=1)
+    wrapped = [msgspec.structs.replace(one, index=0) for one in read(multicall(approve(amount=0)))]
+    assert allowances_set([*wrapped, beside]) == [beside]
 
 
 def test_dirty_padding_short_data_and_a_tail_do_not_hide_a_transfer():

@@ -15,6 +15,7 @@ from waiaas.errors import KeystoreCorrupted, KeystoreError, KeystoreLocked, KeyU
 from waiaas.ids import new_id
 from waiaas.keystore import Keystore, NewKey
 from waiaas.keystore.curves import CURVE_OF, ED25519, Ed25519
+from waiaas.keystore.master import Opened, open_master
 
 PASSWORD = "correct horse battery"
 MakeAgent = Callable[..., tuple[str, str]]
@@ -88,6 +89,28 @@ def test_locking_overwrites_root_and_seal_keys_where_they_lie(keystore: Keystore
     assert all(any(buffer) for buffer in buffers)
     keystore.lock()
     assert all(buffer == bytes(32) for buffer in buffers)
+
+
+def test_a_rest_that_comes_while_the_root_is_read_again_wins(
+    keystore: Keystore, make_agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_id, public_key = make_agent()
+    keystore.rest()
+    read: list[Opened] = []
+
+    def rested_meanwhile(directory: Path, password: bytes) -> Opened:
+        read.append(open_master(directory, password))
+        keystore.rest()
+        return read[-1]
+
+    with monkeypatch.context() as patch, pytest.raises(KeystoreLocked):
+        patch.setattr("waiaas.keystore.keystore.open_master", rested_meanwhile)
+        keystore.wake(PASSWORD.encode())
+    assert not any(read[0].root)
+    assert not keystore.usable(agent_id)
+    keystore.wake(PASSWORD.encode())
+    assert keystore.load({agent_id: public_key}) == {}
+    assert keystore.usable(agent_id)
 
 
 def test_a_locked_keystore_stores_nothing_and_wipes_the_new_key(directory: Path, keystore: Keystore) -> None:

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.world import OWN, SOL, Between
+from tests.world import OPERATOR, OWN, SOL, Between
 from waiaas.domain.policy import Tier
+from waiaas.domain.request import Transfer
+from waiaas.domain.session import AssetConstraint
 from waiaas.domain.transaction import Status
 from waiaas.errors import (
     AgentIsSuspended,
@@ -138,6 +140,10 @@ async def test_a_session_spends_no_more_than_it_was_given(world, core):
     await world.send(0, session=session)
     with pytest.raises(SessionLimitExceeded):
         await world.send(0, session=session, memo="the fourth that would be accepted")
+    by_asset = await world.issue(limits={"native:solana": AssetConstraint(max_total_amount="3000")})
+    await world.send(2000, session=by_asset)
+    with pytest.raises(SessionLimitExceeded):
+        await world.send(1001, session=by_asset)
 
 
 async def test_two_sends_of_a_session_race_for_its_last_transaction(world, core, meanwhile):
@@ -145,6 +151,16 @@ async def test_two_sends_of_a_session_race_for_its_last_transaction(world, core,
     meanwhile(lambda: world.send(session=session))
     with pytest.raises(SessionLimitExceeded):
         await world.send(session=session, core=core)
+
+
+async def test_the_room_that_waiting_needs_must_fit_too(world, core):
+    bound = core.chains.chain(world.network).fee_bound(Transfer(world.bob.public_key, "1000"))
+    cap = await world.limit(instant_max="0", notify_max="0", delay_max="5000", daily_total=str(1000 + bound))
+    with pytest.raises(SpendingLimitExceeded):
+        await world.send(1000)
+    await policy_steps.delete(core, cap.id, OPERATOR)
+    await world.limit(instant_max="0", notify_max="0", delay_max="5000", daily_total=str(1000 + -(-bound * 3 // 2)))
+    assert (await world.send(1000)).status is Status.QUEUED
 
 
 # --- idempotency ----------------------------------------------------------------------------------

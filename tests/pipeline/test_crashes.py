@@ -292,6 +292,9 @@ async def test_a_row_that_does_not_decode_keeps_no_network_closed(world):
     async with world.open_core():
         await world.by_hand("UPDATE attempts SET max_fee = 'x' WHERE tx_id = :id", id=row.id)
     async with world.open_daemon():
+        async with asyncio.timeout(10):
+            while world.core.reconciling:
+                await asyncio.sleep(0.01)
         assert (await world.ended(await world.send(9))).status is Status.CONFIRMED
         await world.by_hand("UPDATE attempts SET max_fee = '5000' WHERE tx_id = :id", id=row.id)
         world.core.confirm_soon[row.network].set()

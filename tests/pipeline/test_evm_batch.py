@@ -374,3 +374,13 @@ async def test_a_batch_is_judged_as_one(eth):
     tx = await eth.want(eth.batch(*(eth.pay(20) for _ in range(5))))
     await eth.all_done()
     assert await eth.said(tx) == [DONE]
+
+
+async def test_the_fees_of_all_items_count_as_one(eth):
+    bound = eth.core.chains.chain(eth.network).fee_bound(eth.pay())
+    await eth.limit_native(daily_total=str(2 * bound + 1))
+    with pytest.raises(BatchPolicyViolation):
+        await eth.want(eth.batch(eth.pay(1), eth.pay(1)))
+    tx = await eth.want(eth.batch(eth.pay(1), eth.pay(0)))
+    await eth.all_done()
+    assert await eth.said(tx) == [DONE]

@@ -77,7 +77,7 @@ async def carry_on(eth, name: str) -> list:
             if all(row.finished_at for row in await eth.rows()):
                 break
         await eth.confirm()
-        open_attempts = await attempts.open_on(core.db, eth.network)
+        open_attempts, _ = await attempts.open_on(core.db, eth.network)
         assert open_attempts == []
         return [row for row in await eth.rows() if row.type != "APPROVE" or row.idempotency_key == "k"]
 

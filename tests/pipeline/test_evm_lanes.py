@@ -6,6 +6,7 @@ import pytest
 
 from tests.pipeline.ethereum import AGAIN, CONFIRMED, ETHER, SPENDER, open_evm_world
 from tests.world import Between
+from waiaas.chains.base import Nonce
 from waiaas.chains.evm import abi
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import AttemptStatus, Status
@@ -204,6 +205,13 @@ async def test_a_key_that_was_exported_may_spend_elsewhere_and_one_more_attempt_
     assert await eth.said(tx) == [("CONFIRMED", None)]
     assert (await eth.agent()).status is AgentStatus.ACTIVE
     assert (await eth.audited(tx)).count("UNKNOWN_SPEND") == 1
+
+
+async def test_a_nonce_that_was_proven_lost_is_not_taken_again_because_a_node_lags(eth):
+    tx = await lost_to_a_stranger(eth)
+    await eth.confirm(AGAIN)
+    async with eth.core.lanes.hold(tx, (await eth.agent()).public_key, Nonce(0)) as held:
+        assert held == Nonce(1)
 
 
 async def test_a_node_that_falls_silent_meanwhile_tells_of_the_stranger_once(eth):

@@ -1,10 +1,12 @@
 """Blocks that go: the same bytes again, and what is told as done stays done."""
 
+import asyncio
+
 import pytest
 
-from tests.pipeline.ethereum import AGAIN, ETHER
+from tests.pipeline.ethereum import AGAIN, ETHER, RPC, open_evm_world
 from waiaas.chains.evm import abi
-from waiaas.domain.transaction import AttemptStatus
+from waiaas.domain.transaction import AttemptStatus, Status
 
 LANDED, LIVE = AttemptStatus.LANDED, AttemptStatus.LIVE
 LOOKS = 3
@@ -46,6 +48,21 @@ async def test_a_block_that_vanishes_takes_the_bytes_and_not_the_word(eth):
     assert (await eth.said(tx), await eth.rows_of(tx)) == ([("CONFIRMED", None)], booked)
     assert (await eth.audited(tx)).count("TX_CONFIRMED") == 1
     assert await eth.balance(eth.bob) == 100 * ETHER + 1000
+
+
+async def test_bytes_that_land_again_in_another_block_are_told_of_with_that_block(eth):
+    async with eth.reorganised():
+        tx = await eth.execute(await eth.want(eth.pay()))
+        await eth.confirm()
+    (before,) = await eth.attempts(tx)
+    await eth.node.mine()
+    await eth.node.call("eth_sendRawTransaction", f"0x{before.raw.hex()}")
+    for _ in range(LOOKS + 1):
+        await eth.confirm()
+    (after,) = await eth.attempts(tx)
+    assert (after.status, after.block_number) == (LANDED, before.block_number + 1)
+    assert after.block_hash != before.block_hash
+    assert "TX_REORGED" in await eth.audited(tx)
 
 
 async def test_a_node_that_lags_for_a_look_reorganises_nothing(eth):
@@ -135,3 +152,23 @@ async def test_a_receipt_that_is_missing_for_a_look_delays_the_end(eth, looks):
         assert await eth.said(tx) == [("SUBMITTED", None)]
     await eth.confirm()
     assert await eth.said(tx) == [("CONFIRMED", None)]
+
+
+async def test_f07_a_running_daemon_brings_back_what_a_reorganisation_took(evm_template, tmp_path):
+    """Confirmed and not final, its block goes: told of, sent again, and final in the end; its money was never free."""
+    async with open_evm_world(*evm_template, tmp_path / "wallet") as eth, eth.open_daemon(eth.settings(rpc=RPC)):
+        async with eth.reorganised():
+            tx = await eth.want(eth.pay())
+            assert (await eth.ended(tx)).status is Status.CONFIRMED
+        async with asyncio.timeout(20):
+            while "TX_REORGED" not in await eth.audited(tx):
+                await asyncio.sleep(0.02)
+        assert await eth.said(tx) == [("CONFIRMED", None)]
+        assert {state for _, _, state, _ in await eth.rows_of(tx)} == {"SPENT"}
+        eth.faults.heal()
+        eth.clock.move(AGAIN)
+        async with asyncio.timeout(20):
+            while "TX_FINALIZED" not in await eth.events(tx):
+                await asyncio.sleep(0.02)
+        assert await eth.balance(eth.bob) == 100 * ETHER + 1000
+        assert len(set(eth.faults.sent)) == 1

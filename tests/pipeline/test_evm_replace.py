@@ -297,6 +297,18 @@ async def test_a_payment_that_was_faster_than_its_cancel_is_confirmed(eth, held)
     assert await eth.balance(eth.bob) == 100 * ETHER + 1000
 
 
+async def test_what_ended_failed_is_not_told_of_as_final(eth, held):
+    """Nothing of a cancelled payment is confirmed, so nothing of it becomes final to those who listen."""
+    await eth.sped_up(held, cancel=True)
+    await eth.node.mine()
+    await eth.confirm()
+    await eth.by_hand("UPDATE attempts SET finished_at = NULL WHERE status = 'LANDED'")
+    await eth.confirm()
+    assert all(one.finished_at for one in await eth.attempts(held))
+    assert await eth.said(held) == [("FAILED", "CANCELLED_ON_CHAIN")]
+    assert "TX_FINALIZED" not in await eth.events(held)
+
+
 async def test_what_a_cheap_cancel_leaves_set_aside_still_covers_the_payment(eth):
     """A call may cost far more than its cancel, and either may land."""
     await eth.allow_calls()

@@ -2,24 +2,30 @@
 
 from base64 import b64encode
 
+import msgspec
 import pytest
 
-from tests.chains.conftest import KeySigner
-from tests.chains.tokens import Bank
-from tests.world import LOCALNET, OPERATOR, SLOT, SOL, Between, a_policy
+from tests.pipeline.ethereum import STUCK
+from tests.pipeline.solana import open_bank
+from tests.pipeline.test_evm_replace import Market, rise, watch_market
+from tests.world import OPERATOR, Between, a_policy
+from waiaas.chains.base import Receipt
 from waiaas.chains.solana.programs import ASSOCIATED_TOKEN, SYSTEM, TOKEN
 from waiaas.chains.solana.tokens import associated
 from waiaas.domain.chain import Chain
 from waiaas.domain.event import Actor
+from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.policy import PolicyType, parse_rules
 from waiaas.domain.request import AccountMeta, ContractCall
 from waiaas.domain.transaction import AttemptStatus
 from waiaas.errors import AlreadyProcessed, TransactionNotFound
 from waiaas.pipeline import policies as policy_steps
+from waiaas.pipeline.land import _spent as spent
 from waiaas.pipeline.release import Delays
 from waiaas.pipeline.replace import speed_up
+from waiaas.pipeline.simulate import simulate
 from waiaas.pipeline.submit import submit
-from waiaas.repositories import attempts
+from waiaas.repositories import attempts, transactions
 
 DELAY = 300
 #: of a token account: 165 bytes and 128 of its own
@@ -80,23 +86,10 @@ async def test_what_lost_its_nonce_is_dead_once_the_other_is_final(eth):
 # --- what a call takes without saying so ----------------------------------------------------------
 
 
-class Slots:
-    """The world's clock, as a bank moves it."""
-
-    def __init__(self, clock) -> None:
-        self._clock = clock
-
-    def pass_slots(self, slots: int) -> None:
-        self._clock.move(slots * SLOT)
-
-
 @pytest.fixture
 async def opening(world, core):
     """A call that opens an account for Bob, and says nothing of its rent: queued, because nobody understands it."""
-    chain, signer = core.chains.chain(LOCALNET), KeySigner()
-    world.time_passes()
-    await chain.faucet(signer.address, 10 * SOL)
-    token = await Bank(chain, Slots(world.clock), signer).token(world.alice.public_key, 1)
+    token = await (await open_bank(world)).token(world.alice.public_key, 1)
     rules = parse_rules(
         PolicyType.CONTRACT_WHITELIST, {"contracts": [{"address": ASSOCIATED_TOKEN}]}, chain=Chain.SOLANA
     )
@@ -140,3 +133,38 @@ async def test_what_a_call_takes_without_saying_so_is_held_to_the_limits(world, 
     tx = await released(world, core, opening)
     assert (tx.status.value, tx.error_code, await world.attempts(tx)) == ("FAILED", "SPENDING_LIMIT_EXCEEDED", [])
     assert {state for state, _ in (await world.booked(tx)).values()} == {"RELEASED"}
+
+
+async def test_what_leaves_undeclared_while_somebody_else_spends_is_judged_again(world, core, opening):
+    (_, set_aside), bound = (
+        (await world.booked(opening))["FEE"],
+        core.config.rpc.solana_max_priority_fee_lamports + 5000,
+    )
+    # the rent fits, or the other payment, and both do not
+    await world.limit(daily_total=str(set_aside + RENT + 1000 + bound - 1))
+    core.db = Between(core.db, transactions.MARK_SUBMITTED, before=lambda: world.send(1000))
+    tx = await released(world, core, opening)
+    assert (tx.status.value, tx.error_code, await world.attempts(tx)) == ("FAILED", "SPENDING_LIMIT_EXCEEDED", [])
+
+
+async def test_a_preview_tells_of_a_fee_that_the_gate_would_refuse(eth):
+    chain, market = eth.core.chains.chain(eth.network), watch_market(eth, Market(0, 0))
+    await chain.prepare(eth.pay(), eth.alice.public_key)
+    await eth.limit_native(daily_total=str(1000 + chain.fee_bound(eth.pay())))
+    rise(market, 50)
+    eth.clock.move(STUCK)
+    found = await simulate(eth.core, eth.alice, eth.session, eth.pay(), within_seconds=10)
+    assert (found.decision.outcome, found.trial.status) == ("allow", "failed")
+    assert "SPENDING_LIMIT_EXCEEDED" in found.trial.error
+
+
+@pytest.mark.parametrize(
+    ("outflow", "booked"), [(-5, ["0", "0", "10"]), (1200, ["1000", "200", "10"]), (1600, ["1000", "500", "110"])]
+)
+async def test_what_really_left_is_what_is_booked_row_by_row(world, core, outflow, booked):
+    """A row for each, and the fee; what came in is no negative spend, and what left beyond the rows is rent."""
+    tx = await world.send(1000)
+    first = next(row for row in (await world.ledger(tx)).values() if row.kind is LedgerKind.AMOUNT)
+    second = msgspec.structs.replace(first, id="second", reserved=500)
+    statements = spent(tx, Receipt("hash", 1, 10, outflow), [first, second], 0)
+    assert [one.params["settled"] for one in statements if "settled" in one.params] == booked

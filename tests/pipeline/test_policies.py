@@ -7,7 +7,7 @@ import pytest
 from tests.world import OPERATOR, Between
 from waiaas.domain.chain import Chain
 from waiaas.domain.policy import PolicyType, parse_rules
-from waiaas.errors import AgentNotFound, PolicyNotFound
+from waiaas.errors import AgentNotFound, PolicyNotFound, SpendingLimitExceeded
 from waiaas.pipeline import policies as steps
 from waiaas.repositories import policies
 
@@ -44,6 +44,13 @@ async def test_a_delete_that_is_overtaken_deletes_what_is_there(world, core):
     )
     await steps.delete(core, policy.id, OPERATOR)
     assert policy.id not in {left.id for left in await policies.page(core.db)}
+
+
+async def test_rules_are_never_older_than_the_version_they_are_read_with(world, core):
+    second = world.second_core()
+    second.db = Between(core.db, policies.VERSION, before=lambda: world.limit(per_transaction="7"))
+    with pytest.raises(SpendingLimitExceeded):
+        await world.send(8, core=second)
 
 
 async def test_a_policy_needs_an_agent_that_is_there(world, core):

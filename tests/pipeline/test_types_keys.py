@@ -120,3 +120,35 @@ async def test_a_batch_is_replayed_by_its_key_with_the_items_it_had(eth):
     assert again.tx.id == first.tx.id
     assert len(await eth.rows()) == 3
     await eth.all_done()
+
+
+async def test_a_key_lives_until_seven_days_after_the_end_and_may_then_be_bound_anew(eth):
+    first = (await eth.try_(eth.pay(), key="k")).tx
+    eth.clock.move(8 * 86_400)
+    assert (await eth.try_(eth.pay(), key="k")).tx.id == first.id
+    await eth.cancel(first)
+    eth.clock.move(7 * 86_400 - 1)
+    assert (await eth.try_(eth.pay(), key="k")).replayed
+    eth.clock.move(1)
+    session = await eth.issue()
+    second = await eth.try_(eth.pay(1001), key="k", session=session)
+    assert (second.replayed, second.tx.idempotency_key) == (False, "k")
+    assert (await eth.row(first)).idempotency_key is None
+    assert (await eth.try_(eth.pay(1001), key="k", session=session)).tx.id == second.tx.id
+
+
+async def test_two_processes_that_bind_an_outlived_key_make_one_transaction(eth):
+    first = (await eth.try_(eth.pay(), key="k")).tx
+    await eth.cancel(first)
+    eth.clock.move(7 * 86_400)
+    session = await eth.issue()
+    core, other = eth.core, eth.second_core()
+
+    async def ask(mine):
+        eth.core = mine
+        return await eth.try_(eth.pay(), key="k", session=session)
+
+    answers = await asyncio.gather(ask(core), ask(other))
+    eth.core = core
+    assert sorted(answer.replayed for answer in answers) == [False, True]
+    assert answers[0].tx.id == answers[1].tx.id != first.id

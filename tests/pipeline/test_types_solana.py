@@ -5,83 +5,26 @@ from base64 import b64encode
 import pytest
 from msgspec.structs import replace
 
-from tests.chains.conftest import KeySigner
-from tests.chains.tokens import Bank
-from tests.world import LOCALNET, OPERATOR, SLOT, SOL, a_policy
+from tests.pipeline.solana import OTHER, allow, booked, ended, made, open_bank, want
+from tests.world import SOL
 from waiaas.chains.solana.programs import TOKEN, TOKEN_2022
-from waiaas.domain.chain import Chain
-from waiaas.domain.event import Actor
-from waiaas.domain.policy import PolicyType, parse_rules
 from waiaas.domain.request import AccountMeta, Approve, Batch, ContractCall, TokenTransfer, Transfer
 from waiaas.errors import ApproveDisabled, ContractCallDisabled, TokenNotAllowed
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline.submit import submit
-from waiaas.repositories import ledger
 
 DONE = ("CONFIRMED", None)
 MEMO = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
 RENT = 2_039_280
-OTHER = "9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g"
-
-
-class Slots:
-    """The world's clock, as a bank moves it."""
-
-    def __init__(self, clock) -> None:
-        self._clock = clock
-
-    def pass_slots(self, slots: int) -> None:
-        self._clock.move(slots * SLOT)
 
 
 @pytest.fixture
 async def bank(world, core):
-    chain, signer = core.chains.chain(LOCALNET), KeySigner()
-    world.time_passes()
-    await chain.faucet(signer.address, 10 * SOL)
-    return Bank(chain, Slots(world.clock), signer)
+    return await open_bank(world)
 
 
 @pytest.fixture
 async def token(world, bank):
     """Alice holds a million."""
     return await bank.token(world.alice.public_key, 1_000_000)
-
-
-async def allow(world, kind: str, **rules):
-    parsed = parse_rules(PolicyType(kind), rules, chain=Chain.SOLANA)
-    policy = a_policy(parsed, world.alice.id, world.clock.now(), type=PolicyType(kind))
-    return await policy_steps.create(world.core, policy, OPERATOR)
-
-
-async def want(world, request):
-    actor = Actor(f"session:{world.session.id}")
-    accepted = await submit(
-        world.core, world.alice, world.session, request, key=None, distinct=True, provenance=None, actor=actor
-    )
-    return accepted.tx
-
-
-async def made(world, request):
-    tx = await world.execute(await want(world, request))
-    await world.confirm()
-    return await world.row(tx)
-
-
-async def booked(world, tx):
-    return sorted(
-        (
-            row.kind.value,
-            row.asset.split(":")[-1],
-            row.state.value,
-            row.reserved if row.settled is None else row.settled,
-        )
-        for row in await ledger.of_transaction(world.core.db, tx.id)
-    )
-
-
-def ended(tx):
-    return tx.status.value, tx.error_code
 
 
 def pay(world, token, amount=5, **changed):

@@ -66,6 +66,8 @@ def test_the_strictest_entry_of_a_spender_holds():
     twice = policy("APPROVED_SPENDERS", spenders=[{"address": BOB}, {"address": BOB, "maxAmount": "5"}])
     assert ask(approval(6), twice).code == "APPROVE_AMOUNT_EXCEEDED"
     assert ask(approval(6), twice).remedies[0] == AmountAtMost(USDC, "5")
+    laxer = policy("APPROVED_SPENDERS", spenders=[{"address": BOB, "maxAmount": each} for each in ("9", "5", "7")])
+    assert ask(approval(6), laxer).remedies[0] == AmountAtMost(USDC, "5")
 
 
 @pytest.mark.parametrize(("amount", "code"), [(HALF - 1, None), (HALF, "UNLIMITED_APPROVE_BLOCKED")])
@@ -108,6 +110,7 @@ def test_a_grant_counts_against_the_caps_of_its_token():
     assert ask(approval(11), spenders(BOB), capped).code == "SPENDING_LIMIT_EXCEEDED"
     held = row(8, asset=USDC, kind=LedgerKind.ALLOWANCE)
     assert ask(approval(3), spenders(BOB), capped, rows=(held,)).code == "SPENDING_LIMIT_EXCEEDED"
+    assert ask(approval(11), spenders(BOB), limit(limits={USDC: {"per_transaction": "10"}})).outcome == "deny"
 
 
 def test_a_grant_needs_the_owner_or_what_the_strictest_override_says():

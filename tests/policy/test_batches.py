@@ -51,6 +51,10 @@ def test_the_sum_sets_the_tier():
 def test_the_strictest_item_sets_the_tier():
     request = batch(pay(1), approval(5))
     assert ask(request, limit(**TIERS), spenders(BOB), owner_locked=True).tier is Tier.APPROVAL
+    known = call("0xa9059cbb" + "0" * 128, to=DAI)
+    calls = contracts(DAI, ROUTER), tokens(DAI), spenders(BOB)
+    assert ask_eth(batch(known, known), *calls, owner_locked=True).tier is Tier.NOTIFY
+    assert ask_eth(batch(known, call()), *calls, owner_locked=True).tier is Tier.APPROVAL
 
 
 def test_every_violation_of_every_item_is_named():

@@ -136,6 +136,15 @@ def test_every_method_list_that_names_a_contract_must_list_the_method():
     assert ask_eth(call(), *lists).policy_id == "b"
 
 
+def test_a_method_listed_for_one_contract_is_not_listed_for_another():
+    listed = [
+        {"contractAddress": ROUTER, "selectors": ["0x00000000"]},
+        {"contractAddress": DAI, "selectors": ["0x12345678"]},
+    ]
+    both = policy("METHOD_WHITELIST", methods=listed)
+    assert ask_eth(call(), contracts(ROUTER), both).code == "METHOD_NOT_WHITELISTED"
+
+
 def test_the_delay_that_stands_in_for_an_approval_is_the_longest_of_the_limits_in_scope():
     limits = limit(id="a", **TIERS, delay_seconds=900), limit(id="b", daily_total="1")
     assert ask_eth(call(), contracts(ROUTER), *limits).delay_seconds == 900
@@ -145,6 +154,21 @@ def test_the_delay_that_stands_in_for_an_approval_is_the_longest_of_the_limits_i
 
 
 # --- scope -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "make", "good", "bad"),
+    [
+        (token_transfer(1), tokens, MINT, ALICE),
+        (approval(1), spenders, BOB, ALICE),
+        (call(), contracts, ROUTER, DAI),
+    ],
+)
+def test_every_list_of_a_kind_must_name_it(request_, make, good, bad):
+    judged = ask_eth if make is contracts else ask
+    assert judged(request_, make(good, id="a"), make(good, id="b")).outcome == "allow"
+    assert judged(request_, make(good, id="a"), make(bad, id="b")).policy_id == "b"
+
 
 LISTS = [
     (token_transfer(1), tokens, (MINT,), (ALICE,)),
@@ -183,6 +207,9 @@ def test_an_overriding_list_sets_aside_the_global_one_and_no_other(request_, mak
 def test_an_overriding_list_sets_aside_its_own_type_only():
     own = whitelist(ALICE, agent_id=AGENT, override=True)
     assert ask(token_transfer(1), own, tokens(ALICE)).code == "TOKEN_NOT_ALLOWED"
+    assert (
+        ask(token_transfer(1), tokens(MINT, agent_id=AGENT, override=True), whitelist(BOB)).code == "WHITELIST_DENIED"
+    )
 
 
 def test_an_entry_of_another_chain_does_not_count():
@@ -190,6 +217,9 @@ def test_an_entry_of_another_chain_does_not_count():
     call_effect = (Effect("CONTRACT_CALL", ROUTER, selector="0x12345678", decoded=False),)
     assert decide(Transfer(ALICE, "1"), [elsewhere], facts(call_effect, chain=Chain.ETHEREUM)).outcome == "allow"
     assert decide(Transfer(ALICE, "1"), [elsewhere], facts(call_effect)).code == "CONTRACT_NOT_WHITELISTED"
+    let_spend = policy("APPROVED_SPENDERS", spenders=[{"address": ROUTER, "chain": "ethereum"}])
+    grant = (Effect("APPROVE", ROUTER, USDC, 1),)
+    assert decide(approval(1), [let_spend], facts(grant)).code == "SPENDER_NOT_APPROVED"
 
 
 def test_an_evm_address_is_listed_whatever_its_case():

@@ -134,13 +134,6 @@ def test_one_token_in_two_spellings_is_one_asset():
     ]
 
 
-def test_a_type_that_nothing_enforces_is_refused():
-    with pytest.raises(ValidationFailed) as refusal:
-        parse_rules(PolicyType.AUTO_STOP, {"consecutive_failures": 3}, chain=None)
-    assert refusal.value.issues[0][0] == "type"
-    assert "SPENDING_LIMIT" in refusal.value.issues[0][1]
-
-
 def test_a_type_has_one_alias():
     assert canonical_type("ALLOWED_ADDRESSES") is canonical_type("WHITELIST") is PolicyType.WHITELIST
     with pytest.raises(ValidationFailed) as refusal:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waiaas.domain.chain import Chain
-from waiaas.domain.policy import ENFORCED, PARSERS, PolicyType, decode_rules, encode_rules, parse_rules
+from waiaas.domain.policy import PARSERS, PolicyType, decode_rules, encode_rules, parse_rules
 from waiaas.domain.rules.times import AutoStop, AutoStopAction, parse_auto_stop
 from waiaas.errors import ValidationFailed
 
@@ -127,7 +127,7 @@ REFUSED = [
     ("APPROVE_TIER_OVERRIDE", {}, "rules.tier"),
     ("APPROVE_TIER_OVERRIDE", {"tier": "instant"}, "rules.tier"),
     ("APPROVE_TIER_OVERRIDE", {"overrides": {}}, "rules.overrides"),
-    *((kind, [], "rules") for kind in ENFORCED),
+    *((kind, [], "rules") for kind in PolicyType),
 ]
 
 
@@ -153,9 +153,8 @@ def test_methods_are_of_evm_contracts():
     assert refusal.value.issues[0][0] == "rules.methods"
 
 
-def test_every_type_but_auto_stop_is_enforced():
+def test_every_type_has_rules():
     assert set(PARSERS) == set(PolicyType)
-    assert set(PolicyType) - set(ENFORCED) == {PolicyType.AUTO_STOP}
 
 
 def test_the_rules_of_an_auto_stop_are_read():
@@ -191,7 +190,7 @@ bodies = st.dictionaries(keys, st.one_of(leaves, objects, st.lists(st.one_of(lea
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(ENFORCED), bodies, st.one_of(st.none(), st.sampled_from(Chain)))
+@given(st.sampled_from(PolicyType), bodies, st.one_of(st.none(), st.sampled_from(Chain)))
 def test_any_rules_are_read_or_refused_with_issues(type, raw, chain):
     rules = issues = None
     try:

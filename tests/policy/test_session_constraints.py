@@ -9,7 +9,23 @@ from waiaas.domain.session import Constraints, decode_constraints, parse_constra
 from waiaas.errors import ValidationFailed
 from waiaas.policy import decide
 
-from .build import ALICE, ETH, MINT, SOL, TIERS, USDC, constrained, facts, limit, send, session
+from .build import (
+    ALICE,
+    BOB,
+    ETH,
+    MINT,
+    SOL,
+    TIERS,
+    USDC,
+    approval,
+    ask,
+    constrained,
+    facts,
+    limit,
+    send,
+    session,
+    spenders,
+)
 
 WIDE = limit(per_transaction=str(10**12))
 
@@ -28,6 +44,14 @@ def test_the_most_per_transaction(amount, outcome):
 def test_the_most_in_all(amount, outcome):
     own = session(maxTotalAmount="100", spent={SOL: 60, ETH: 1000})
     assert send(amount, WIDE, sessions=(own,), fee=1000).outcome == outcome
+
+
+@pytest.mark.parametrize(("amount", "outcome"), [(40, "allow"), (41, "deny")])
+@pytest.mark.parametrize("name", ["maxAmountPerTx", "maxTotalAmount"])
+def test_what_it_lets_others_spend_counts(name, amount, outcome):
+    most, used = ("40", 0) if name == "maxAmountPerTx" else ("100", 60)
+    own = session(limits={USDC: {name: most}}, spent={USDC: used})
+    assert ask(approval(amount), spenders(BOB), sessions=(own,)).outcome == outcome
 
 
 @pytest.mark.parametrize(("made", "outcome"), [(1, "allow"), (2, "deny"), (3, "deny")])
@@ -121,6 +145,11 @@ def test_a_list_must_hold_exactly_what_the_effect_names(constraint):
         assert (denied(decision) == ("CONSTRAINT_VIOLATED", constraint)) is refused
 
 
+def test_a_token_that_others_are_let_spend_must_be_listed():
+    own = session(allowedTokens=["other"])
+    assert denied(ask(approval(1), spenders(BOB), sessions=(own,))) == ("CONSTRAINT_VIOLATED", "allowedTokens")
+
+
 @pytest.mark.parametrize("constraint", LISTED)
 def test_one_unlisted_effect_among_several_is_refused(constraint):
     effect, value = LISTED[constraint]
@@ -185,6 +214,14 @@ def test_null_means_absent():
 
 def test_addresses_are_kept_canonical():
     assert parse_constraints({"allowedTokens": ["a", "A"]}, Chain.SOLANA, str.upper).allowed_tokens == ("A",)
+
+
+def test_an_asset_is_limited_once_however_it_is_spelled():
+    address = "0x52908400098527886E0F7030069857D2E4169EE7"
+    limits = {f"ethereum:{spelling}": {"maxTotalAmount": "1"} for spelling in (address, address.lower())}
+    with pytest.raises(ValidationFailed) as refused:
+        parse_constraints({"limits": limits}, Chain.ETHEREUM, str)
+    assert refused.value.issues[0][0] == f"constraints.limits.ethereum:{address.lower()}"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from waiaas.domain.decision import details
 from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.tier import Tier, stricter
 
-from .build import AGENT, ALICE, ETH, NOW, SOL, TIERS, USDC, limit, row, send, spent
+from .build import AGENT, ALICE, ETH, MINT, NOW, SOL, TIERS, USDC, ask, limit, row, send, spent, token_transfer, tokens
 
 INSTANT, NOTIFY, DELAY, APPROVAL = Tier
 
@@ -153,6 +153,8 @@ def test_a_rule_of_another_asset_chain_or_agent_neither_allows_nor_denies(other)
 def test_the_top_level_is_for_the_native_money_of_whichever_chain_the_agent_is_on():
     policy = limit(**TIERS)
     assert send(11, policy, chain=Chain.ETHEREUM).tier is send(11, policy).tier is NOTIFY
+    # and for no token: bounds in lamports say nothing of those
+    assert ask(token_transfer(1), tokens(MINT), policy).tier is NOTIFY
 
 
 # --- several policies --------------------------------------------------------------------------

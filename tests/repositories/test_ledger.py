@@ -4,6 +4,7 @@ import pytest
 
 from tests.repositories.make import NATIVE, NOW, a_reservation
 from waiaas.domain.ledger import LedgerKind, LedgerState
+from waiaas.domain.usage import Usage, Used
 from waiaas.errors import AgentNotFound, ConstraintFailed, StaleState
 from waiaas.repositories import agents, ledger
 
@@ -95,9 +96,11 @@ async def test_a_session_has_spent_what_is_settled_and_set_aside_without_fees(db
             await db.commit(ledger.settle(other.id, AMOUNT, NATIVE, 6, NOW))
         if end == "release":
             await db.commit(ledger.release(other.id, NOW))
-    assert await ledger.spent_by_session(db, session.id) == {NATIVE: huge + 6}
-    assert await ledger.spent_by_session(db, session.id, without=other.id) == {NATIVE: huge + 6}
-    assert await ledger.spent_by_session(db, session_id) == {}
+    usage = Usage()
+    usage.take(*await ledger.of_sessions(db, agent.id))
+    assert usage.of([session.id]) == {NATIVE: Used(huge, 6)}
+    assert usage.of([session.id], without=[other.id]) == {NATIVE: Used(huge, 6)}
+    assert usage.of([session_id]) == {}
 
 
 @pytest.mark.parametrize(

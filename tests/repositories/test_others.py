@@ -5,6 +5,7 @@ import pytest
 
 from tests.repositories.make import NOW
 from waiaas.domain.agent import AgentStatus
+from waiaas.domain.approval import Approval
 from waiaas.domain.control import KillSwitchState
 from waiaas.domain.transaction import FINAL, Status
 from waiaas.errors import (
@@ -15,7 +16,7 @@ from waiaas.errors import (
     StaleState,
     StorageCorrupt,
 )
-from waiaas.repositories import agents, nonces, policies, settings, switch
+from waiaas.repositories import agents, approvals, nonces, policies, settings, switch
 
 #: each step of an agent's life, and the statuses it starts from
 STEPS = {
@@ -57,6 +58,76 @@ async def test_an_agent_ends_only_when_nothing_of_it_can_land(db, rows, status):
     else:
         with pytest.raises(StaleState):
             await db.commit(agents.mark_terminated(agent.id, NOW))
+
+
+OWNERS = [(None, False), ("mine", False), ("mine", True), ("theirs", False), ("theirs", True)]
+#: each step about an owner who is mine and has not signed, and from which owner it starts
+OWNER_STEPS = {
+    "set": (lambda agent: agents.set_owner(agent, "new", NOW), ("mine", False)),
+    "remove": (lambda agent: agents.remove_owner(agent, NOW), ("mine", False)),
+    "verify": (lambda agent: agents.verify_owner(agent.id, "mine", NOW), ("mine", False)),
+    "owner is": (agents.owner_is, ("mine", False)),
+    "may withdraw": (lambda agent: agents.may_withdraw(agent.id, "mine"), ("mine", True)),
+}
+
+
+@pytest.mark.parametrize("name", OWNER_STEPS)
+async def test_a_step_of_an_owner_starts_from_where_it_says(db, rows, name):
+    step, origin = OWNER_STEPS[name]
+    for address, verified in OWNERS:
+        agent = await rows.agent()
+        await rows.run(
+            "UPDATE agents SET owner_address = :address, owner_verified = :verified WHERE id = :id",
+            id=agent.id,
+            address=address,
+            verified=int(verified),
+        )
+        statement = step(msgspec.structs.replace(agent, owner_address="mine", owner_verified=False))
+        if (address, verified) == origin:
+            await db.commit(statement)
+        else:
+            with pytest.raises(StaleState):
+                await db.commit(statement)
+
+
+async def test_many_agents_are_stopped_and_resumed_as_they_were_read(db, rows):
+    first, second = await rows.agent(), await rows.agent()
+    ids = [first.id, second.id]
+    await db.commit(agents.mark_suspended(first.id, "manual", NOW))
+    with pytest.raises(StaleState):
+        await db.commit(agents.suspend_these(ids, "kill_switch", NOW))
+    await db.commit(agents.suspend_these([second.id], "kill_switch", NOW))
+    with pytest.raises(StaleState):
+        await db.commit(agents.resume_these(ids, "kill_switch", NOW))
+    assert (await agents.get(db, first.id)).suspension_reason == "manual"
+    await db.commit(agents.resume_these([second.id], "kill_switch", NOW))
+
+
+SIGNED = {"address": "owner", "signature": "signature", "message": "text", "digest": "digest"}
+
+
+def approved(tx, now):
+    return approvals.approve(tx.id, **SIGNED, max_fee=1, now=now)
+
+
+def rejected(tx, now):
+    return approvals.reject(tx.id, **SIGNED, now=now)
+
+
+@pytest.mark.parametrize("decision", [approved, rejected])
+@pytest.mark.parametrize("before", [approved, rejected, lambda tx, now: approvals.close(tx.id, now)])
+async def test_an_approval_is_decided_once_and_in_time(db, rows, before, decision):
+    agent, ends = await rows.agent(), NOW + 60
+    tx = await rows.transaction(agent)
+    await db.commit(approvals.open_approval(Approval(tx.id, tx.id, ends, None, None, None, None, NOW)))
+    with pytest.raises(StaleState):
+        await db.commit(decision(tx, ends))
+    await db.commit(before(tx, ends - 1))
+    known = await approvals.find(db, tx.id)
+    with pytest.raises(StaleState):
+        await db.commit(decision(tx, ends - 1))
+    await db.commit(approvals.close(tx.id, ends))
+    assert await approvals.find(db, tx.id) == known
 
 
 async def test_a_key_belongs_to_one_agent(db, rows):
@@ -176,3 +247,15 @@ async def test_nonces_end_when_they_run_out_or_when_there_are_too_many(db, rows)
     assert await left() == ["3"]
     with pytest.raises(ConstraintFailed):
         await db.commit(nonces.open_nonce("3", now=NOW, expires_at=NOW))
+
+
+async def test_of_one_subjects_texts_the_newest_stay(db, rows):
+    for number in range(5):
+        subject = "other" if number == 1 else "this"
+        values = {"action": "approve", "address": None, "new_address": None, "digest": None, "text_hash": None}
+        text = nonces.Bound(id=str(number), subject=subject, expires_at=NOW + 300, **values)
+        await db.commit(nonces.bind(text, NOW), nonces.keep_newest_of(subject, 3))
+        assert await nonces.find(db, str(number)) == text
+    assert [row["nonce"] for row in await rows.ask("SELECT nonce FROM nonces ORDER BY nonce")] == ["1", "2", "3", "4"]
+    await db.commit(nonces.keep_newest_of("this", 1))
+    assert [row["nonce"] for row in await rows.ask("SELECT nonce FROM nonces ORDER BY nonce")] == ["1", "4"]

@@ -74,6 +74,28 @@ async def test_a_session_is_revoked_once_and_guards_say_so(db, rows, agent):
     assert await sessions.find(db, "none") is None
 
 
+@pytest.mark.parametrize(
+    ("changed", "holds"),
+    [
+        ("name = NULL", True),
+        ("token_hash = 'another'", False),
+        ("revoked_at = 1, revoked_reason = 'revoked'", False),
+        ("renewal_count = max_renewals", False),
+        ("absolute_expires_at = expires_at", False),
+    ],
+)
+async def test_a_renewal_holds_only_as_long_as_it_may(db, rows, agent, changed, holds):
+    session = await rows.session(agent, expires_at=NOW + 60, absolute_expires_at=NOW + 120, max_renewals=1)
+    await rows.run(f"UPDATE sessions SET {changed}")
+    later = session.expires_at + 1
+    renewal = sessions.renew(session.id, was=session.token_hash, token_hash="new", expires_at=later, now=NOW)
+    if holds:
+        await db.commit(renewal)
+        return
+    with pytest.raises(StaleState):
+        await db.commit(renewal)
+
+
 async def test_all_of_an_agent_are_revoked_however_many(db, rows, agent):
     await db.commit(sessions.revoke_all_of(agent.id, "why", NOW))
     other = await rows.session(await rows.agent())

@@ -230,7 +230,7 @@ async def test_the_steps_of_an_attempt_hold_only_while_it_is_live(db, rows, agen
     for step in (attempts.finalize(attempt.id, NOW), attempts.revive(attempt.id)):
         with pytest.raises(StaleState):
             await db.commit(step)
-    assert (await attempts.open_on(db, "localnet"), await attempts.open_networks(db)) == ([], set())
+    assert (await attempts.open_on(db, "localnet"), await attempts.open_networks(db)) == (([], None), set())
 
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -311,7 +311,17 @@ async def test_one_row_that_does_not_decode_empties_no_list(db, rows, agent):
     kept = await rows.attempt(signed)
     lost = await rows.attempt(await rows.transaction(agent, status=Status.SUBMITTED))
     await rows.run("UPDATE attempts SET max_fee = 'much' WHERE id = :id", id=lost.id)
-    assert [attempt.id for attempt in await attempts.open_on(db, "localnet")] == [kept.id]
+    assert [attempt.id for attempt in (await attempts.open_on(db, "localnet"))[0]] == [kept.id]
+
+
+async def test_open_attempts_come_in_pages_and_those_of_one_transaction_together(db, rows, agent):
+    signed = [await rows.transaction(agent, status=Status.SUBMITTED) for _ in range(3)]
+    wanted = [(await rows.attempt(tx)).id for tx in signed]
+    assert [one.id for one in (await attempts.open_on(db, "localnet", limit=4))[0]] == wanted
+    first, after = await attempts.open_on(db, "localnet", limit=3)
+    assert ([one.id for one in first], after) == (wanted[:2], signed[1].id)
+    second, end = await attempts.open_on(db, "localnet", after=after, limit=3)
+    assert ([one.id for one in second], end) == (wanted[2:], None)
 
 
 async def test_a_reason_is_stored_as_it_is_spelled(db, rows, agent):

@@ -14,6 +14,7 @@ from waiaas import errors
 from waiaas.api.routes import ROUTES
 from waiaas.cli import root
 from waiaas.config import KEYS
+from waiaas.domain.event import AuditEvent, EventType
 from waiaas.domain.transaction import MOVES, Reason
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +105,18 @@ def test_every_reason_of_a_row_is_given_somewhere():
     assert [reason.name for reason in Reason if reason.name not in used] == []
 
 
+@pytest.mark.parametrize("kind", [AuditEvent, EventType])
+def test_every_event_is_told_somewhere(kind):
+    used = {
+        node.attr
+        for path in (ROOT / "waiaas").rglob("*.py")
+        if path.name != "event.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == kind.__name__
+    }
+    assert used == set(kind.__members__)
+
+
 # --- commands ----------------------------------------------------------------------------------
 
 
@@ -188,6 +201,6 @@ def test_the_lock_file_names_no_place_to_fetch_from():
 def test_every_route_is_listed_with_who_may_call():
     listed = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| ([a-z, ]+?) \|", page("api.md"), re.MULTILINE)
     said = {(method, path, tuple(sorted(guards.split(", ")))) for method, path, guards in listed}
-    names = {"masterAuth": "operator", "sessionAuth": "session"}
+    names = {"masterAuth": "operator", "sessionAuth": "session", "ownerAuth": "owner"}
     guards = {route: tuple(sorted(names[kind.scheme] for kind in route.guard.kinds)) or ("anyone",) for route in ROUTES}
     assert said == {(route.method, route.path, guards[route]) for route in ROUTES}

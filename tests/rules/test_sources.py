@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).parents[2] / "waiaas"
 MODULES = {"random", "secrets", "uuid", "uuid_utils", "time"}
 CALLS = {("os", "urandom"), ("os", "getrandom")}
 NOW = {"now", "utcnow", "today"}
-ALLOWED = {"clock.py": {"time"}, "ids.py": {"uuid_utils", "os.urandom"}}
+#: what a tortured child runs before the program belongs to no program, and sets its clock
+HOOK = "cli/torture/hook.py"
+ALLOWED = {"clock.py": {"time"}, "ids.py": {"uuid_utils", "os.urandom"}, HOOK: {"time"}}
 
 
 def touched(path: Path) -> Iterator[str]:

@@ -1,11 +1,20 @@
-"""Boundaries, one below, at and above: B05, B06, B07."""
+"""Boundaries, one below, at and above: B05 to B10."""
+
+from typing import Any
 
 import pytest
 
-from tests.api.client import RECIPIENT, Api, Caller, issues
+from tests.api.client import RECIPIENT, Api, Caller, client_of, issues
 from tests.api.tokens import make_evm_caller
+from tests.conftest import PASSWORD
+from tests.world import SOL, World
+from waiaas.domain.event import Actor
+from waiaas.domain.request import Batch, Transfer
+from waiaas.errors import SpendingLimitExceeded
+from waiaas.pipeline.submit import submit
 
 LARGEST = 2**64 - 1
+DAY = 86_400
 
 
 @pytest.mark.parametrize("ttl", [300, 604800])
@@ -80,3 +89,74 @@ async def test_b06_the_largest_amount_of_an_evm_chain_is_an_amount(api: Api) -> 
     for digits in (str(largest - 1), str(largest)):
         assert (await caller.send(digits, to=to)).status_code == 201
     assert issues(await caller.send(str(largest + 1), to=to)) == ["amount"]
+
+
+@pytest.mark.parametrize(("past", "attempts"), [(-1, 1), (0, 1), (1, 2)], ids=["below", "at", "above"])
+async def test_b09_bytes_are_dead_above_their_last_valid_height_and_not_before(world, core, past, attempts) -> None:
+    world.faults.drop("sendTransaction", times=9)
+    tx = await world.execute(await world.send())
+    (attempt,) = await world.attempts(tx)
+    assert attempt.last_valid_block_height is not None
+    left = attempt.last_valid_block_height + past - await world.height()
+    world.clock.move(left * 0.4)
+    assert await world.height() == attempt.last_valid_block_height + past
+    await world.confirm(0)
+    assert len(await world.attempts(tx)) == attempts
+
+
+async def test_b10_a_lockout_ends_after_thirty_minutes_to_the_second(open_daemon, clock) -> None:
+    async def guess(password: str) -> int:
+        return (await client.get("/v1/agents", headers={"X-Master-Password": password})).status_code
+
+    async with open_daemon(clock=clock) as daemon, client_of(daemon) as client:
+        assert [await guess("wrong") for _ in range(5)] == [401] * 4 + [429]
+        clock.move(1799)
+        assert await guess(PASSWORD) == 429
+        clock.move(1)
+        assert await guess(PASSWORD) == 200
+
+
+async def test_b10_what_was_spent_leaves_its_window_to_the_second(world, core) -> None:
+    await world.limit(hourly_total=str(SOL * 3 // 2))
+    await world.pay(SOL)
+    world.clock.move(3599)
+    with pytest.raises(SpendingLimitExceeded):
+        await world.send(SOL)
+    world.clock.move(1)
+    await world.pay(SOL)
+
+
+async def test_b10_a_key_is_replayed_until_seven_days_after_the_end(world, core) -> None:
+    first = (await world.ask(key="k")).tx
+    await world.cancel(first)
+    world.clock.move(7 * DAY - 1)
+    session = await world.issue()
+    assert (await world.ask(key="k", session=session)).replayed
+    world.clock.move(1)
+    second = await world.ask(key="k", session=session)
+    assert (second.replayed, second.tx.id != first.id) == (False, True)
+    world.clock.move(1)
+    assert (await world.ask(key="k", session=session)).tx.id == second.tx.id
+
+
+async def test_b08_a_solana_transaction_has_1232_bytes_and_not_one_more(world: World, core: Any) -> None:
+    async def sent(size: int) -> Any:
+        """A batch of three payments whose memos have so many characters in all."""
+        memos = ("x" * 300, "x" * 300, "x" * (size - 600))
+        payments = tuple(Transfer(world.bob.public_key, "1000", memo) for memo in memos)
+        actor = Actor(f"session:{world.session.id}")
+        accepted = await submit(
+            core, world.alice, world.session, Batch(payments), key=None, distinct=True, provenance=None, actor=actor
+        )
+        return await world.execute(accepted.tx)
+
+    (first,) = await world.attempts(await sent(750))
+    room = 1232 - len(first.raw) + 750
+    for size in (room - 1, room):
+        (attempt,) = await world.attempts(await sent(size))
+        assert len(attempt.raw) == 1232 - room + size
+    refused = await sent(room + 1)
+    assert (refused.status.value, refused.error_code) == ("FAILED", "TRANSACTION_TOO_LARGE")
+    assert await world.attempts(refused) == []
+    assert {state for state, _ in (await world.booked(refused)).values()} == {"RELEASED"}
+    await world.confirm()

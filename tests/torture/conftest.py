@@ -13,12 +13,13 @@ from solders.transaction import VersionedTransaction
 
 from waiaas.cli.torture.books import Books
 from waiaas.cli.torture.compare import Verdict, compare
-from waiaas.cli.torture.facts import Answer, Effect, Intent, Landed, Seen, Truth
+from waiaas.cli.torture.facts import Answer, Decided, Decision, Effect, Intent, Landed, Seen, Truth
 from waiaas.cli.torture.journal import Records
-from waiaas.cli.torture.solana import NATIVE
+from waiaas.cli.torture.solana import NATIVE, asset_of
 
 NETWORK, FEE, GIFT = "localnet", 5000, 100_000_000
 LIMIT, LARGEST = 50_000_000, 20_000_000
+TOKEN = asset_of("mint")
 
 
 class World:
@@ -28,14 +29,18 @@ class World:
         self.key, self.to = Keypair(), str(Pubkey.new_unique())
         self.address = str(self.key.pubkey())
         agent = {"id": "agent", "network": NETWORK, "public_key": self.address, "status": "ACTIVE"}
-        rules = json.dumps({"daily_total": str(LIMIT), "per_transaction": str(LARGEST)})
+        caps = {"daily_total": str(LIMIT), "per_transaction": str(LARGEST)}
+        rules = json.dumps({**caps, "limits": {TOKEN: caps}})
         policy = {"agent_id": "agent", "type": "SPENDING_LIMIT", "rules": rules, "enabled": 1}
-        self.books = Books([agent], [], [], [], [policy])
-        self.records = Records({}, {}, {})
-        place = (NETWORK, self.address)
-        self.before = Truth({}, {place: GIFT}, {NETWORK: NATIVE})
-        self.truth = Truth({}, {place: GIFT}, {NETWORK: NATIVE})
+        self.books = Books([agent], [], [], [], [policy], [], [], [], [])
+        self.records = Records({}, {}, {}, {}, {}, {})
+        self.before, self.truth = self.say(), self.say()
         self.sent = 0
+
+    def say(self) -> Truth:
+        """What the chain says of an agent that nobody has used: it has native money and tokens."""
+        holds = {(NETWORK, self.address, asset): GIFT for asset in (NATIVE, TOKEN)}
+        return Truth({}, holds, {NETWORK: NATIVE}, {NETWORK: TOKEN})
 
     def verdict(self) -> Verdict:
         return compare(self.records, self.books, self.before, self.truth)
@@ -71,6 +76,7 @@ class World:
         row = {
             "id": f"tx {len(self.books.transactions) + 1}",
             "agent_id": "agent",
+            "session_id": None,
             "parent_id": None,
             "network": NETWORK,
             "type": "TRANSFER",
@@ -99,6 +105,7 @@ class World:
         attempt = {
             "tx_id": row["id"],
             "number": number,
+            "kind": "SEND",
             "network": NETWORK,
             "signer": self.address,
             "tx_hash": str(signed.signatures[0]),
@@ -115,8 +122,26 @@ class World:
         effect = Effect(NETWORK, self.address, NATIVE, self.to, amount)
         landed = Landed(NETWORK, attempt["tx_hash"], self.address, True, FEE, amount + FEE, (effect,))
         self.truth.landed[landed.hash] = landed
-        self.truth.balances[(NETWORK, self.address)] -= landed.paid
+        self.truth.balances[(NETWORK, self.address, NATIVE)] -= landed.paid
         return landed
+
+    def decide(self, row: dict[str, Any], action: str, status: int | None = 200) -> None:
+        """Its owner says something; None: the answer is lost."""
+        decision = Decision(f"decision {len(self.records.decisions) + 1}", row["id"], action)
+        self.records.decisions[decision.id] = decision
+        if status is not None:
+            self.records.decided[decision.id] = Decided(decision.id, status)
+        if status == 200:
+            stored = {"approved_at": None, "rejected_at": None, f"{action.removesuffix('e')}ed_at": 1}
+            self.books.approvals.append({"tx_id": row["id"], **stored})
+
+    def share(self, row: dict[str, Any], session: str, parent: str | None = None, total: int | None = None) -> None:
+        """It was sent under a session, of which nobody has heard before."""
+        row["session_id"] = session
+        constraints = None if total is None else json.dumps({"maxTotalAmount": str(total)})
+        self.books.sessions.append(
+            {"id": session, "parent_id": parent, "constraints": constraints, "renewal_count": 0, "revoked_at": None}
+        )
 
     def book(self, row: dict[str, Any], kind: str, state: str, cost: int | None) -> None:
         reserved = str(cost or 1)

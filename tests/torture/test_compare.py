@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.torture.conftest import FEE, GIFT, LARGEST, LIMIT, NETWORK, World
+from tests.torture.conftest import FEE, GIFT, LARGEST, LIMIT, NETWORK, TOKEN, World
 from waiaas.cli import torture
 from waiaas.cli.torture.facts import Answer, Effect, Landed
+from waiaas.cli.torture.solana import NATIVE
 
 #: what must not judge itself
 JUDGED = {"policy", "pipeline", "repositories"}
@@ -99,7 +100,7 @@ def test_a_cancel_that_landed_is_no_payment(world):
 
 
 def test_a_balance_that_is_one_unit_off_is_found(world):
-    world.truth.balances[(NETWORK, world.address)] += 1
+    world.truth.balances[(NETWORK, world.address, NATIVE)] += 1
     assert world.verdict().unbalanced != []
 
 
@@ -118,8 +119,110 @@ def test_a_reservation_that_was_never_settled_is_found(world):
 def test_money_that_others_sent_counts(world):
     gift = Effect(NETWORK, "somebody", world.truth.native[NETWORK], world.address, 7)
     world.truth.landed["gift"] = Landed(NETWORK, "gift", "somebody", True, FEE, 7 + FEE, (gift,))
-    world.truth.balances[(NETWORK, world.address)] += 7
+    world.truth.balances[(NETWORK, world.address, NATIVE)] += 7
     assert world.verdict().findings() == []
+
+
+def test_tokens_that_somebody_took_must_be_booked(world):
+    """Whoever was let take them signed for it: no attempt of the agent's tells of it, its balance does."""
+    taken = Effect(NETWORK, world.address, TOKEN, "somebody", 7)
+    world.truth.landed["taken"] = Landed(NETWORK, "taken", "somebody", True, FEE, FEE, (taken,))
+    world.truth.balances[(NETWORK, world.address, TOKEN)] -= 7
+    assert any("fewer are booked" in text for text in world.verdict().unbalanced)
+    row = first(world) | {"asset": TOKEN}
+    world.book(row, "ALLOWANCE", "SPENT", 7)
+    world.books.ledger[-1]["asset"] = TOKEN
+    assert world.verdict().findings() == []
+
+
+# --- owners -----------------------------------------------------------------------------------------
+
+
+def needing_the_owner(world: World) -> dict:
+    """A payment that needed the owner and landed."""
+    row = world.send(1_000_008)
+    row["tier"] = "APPROVAL"
+    return row
+
+
+@pytest.mark.parametrize("status", [200, None])
+def test_a_yes_that_counted_or_may_have_counted_lets_it_go(world, status):
+    world.decide(needing_the_owner(world), "approve", status)
+    assert world.verdict().findings() == []
+
+
+@pytest.mark.parametrize("said", [[], [("approve", 409)], [("reject", None)]])
+def test_what_needs_the_owner_and_was_signed_without_a_yes_is_found(world, said):
+    row = needing_the_owner(world)
+    for action, status in said:
+        world.decide(row, action, status)
+    assert any("no owner has said yes" in text for text in world.verdict().others)
+
+
+def test_what_was_decided_twice_is_found(world):
+    row = needing_the_owner(world)
+    for _ in range(2):
+        world.decide(row, "approve")
+    assert any("was decided 2 times" in text for text in world.verdict().others)
+
+
+def test_what_was_rejected_and_signed_is_found(world):
+    world.decide(needing_the_owner(world), "reject")
+    assert any("was rejected" in text for text in world.verdict().others)
+
+
+def test_what_was_approved_and_cancelled_is_found(world):
+    row = world.send(1_000_009, "CANCELLED", "CANCELLED_BY_CALLER")
+    row["tier"] = "APPROVAL"
+    world.decide(row, "approve")
+    assert any("was approved" in text for text in world.verdict().others)
+
+
+def test_an_answer_to_an_owner_that_is_not_on_disk_is_found(world):
+    world.decide(needing_the_owner(world), "approve")
+    world.books.approvals[-1]["approved_at"] = None
+    assert any("was told ['approve'] and has []" in text for text in world.verdict().others)
+
+
+# --- stops and sessions -----------------------------------------------------------------------------
+
+
+def test_a_signature_between_the_switch_and_its_recovery_is_found(world):
+    signed = {"id": 2, "event_type": "TX_SUBMITTED", "tx_id": "tx 1"}
+    world.books.signings.append(signed)
+    for number, event in ((1, "KILL_SWITCH_ACTIVATED"), (3, "KILL_SWITCH_RECOVERED")):
+        world.books.switchings.append({"id": number, "event_type": event})
+    assert any("was signed (TX_SUBMITTED) while the switch was on" in text for text in world.verdict().others)
+    signed["id"] = 4
+    assert world.verdict().findings() == []
+
+
+def test_what_a_child_spends_counts_in_all_above_it(world):
+    rows = world.books.transactions
+    world.share(rows[0], "parent", total=2_500_000)
+    world.share(rows[1], "child", "parent")
+    world.share(rows[2], "grandchild", "child")
+    assert any("session parent and those below it moved 3000006" in text for text in world.verdict().violated_limits)
+    world.books.sessions[0]["constraints"] = json.dumps({"maxTotalAmount": "3000006"})
+    assert world.verdict().findings() == []
+
+
+def test_a_transaction_younger_than_the_end_of_a_session_above_its_own_is_found(world):
+    rows = world.books.transactions
+    world.share(rows[0], "parent")
+    world.share(rows[1], "child", "parent")
+    world.books.sessions[0]["revoked_at"] = 10
+    assert world.verdict().findings() == []
+    rows[1]["created_at"] = 12
+    assert any(text.startswith("session:") for text in world.verdict().others)
+
+
+@pytest.mark.parametrize(("counted", "found"), [(0, True), (1, False), (2, False), (3, True)])
+def test_renewals_are_as_many_as_were_answered_or_may_have_been(world, counted, found):
+    world.share(first(world), "session")
+    world.books.sessions[0]["renewal_count"] = counted
+    world.records.renewals["session"] = (2, 1)
+    assert any("asked 2 times to be renewed" in text for text in world.verdict().others) is found
 
 
 # --- limits -----------------------------------------------------------------------------------------

@@ -71,3 +71,13 @@ def test_it_dies_before_the_rename(run):
 def test_a_group_without_the_statement_is_left_alone(run):
     plan = {"kind": "sql", "text": "'four'", "when": "before", "count": 1}
     assert run(plan)[0] == 0
+
+
+def test_a_machine_that_was_off_for_a_while_comes_back_later(tmp_path):
+    shutil.copy(hook.__file__, tmp_path / "sitecustomize.py")
+    (tmp_path / "clock.json").write_text("160")
+    program = "import os, time; print(time.time() - os.stat(__import__('sys').argv[1]).st_mtime)"
+    (tmp_path / "now").touch()
+    command = [sys.executable, "-c", program, str(tmp_path / "now")]
+    told = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, check=True)
+    assert 159 < float(told.stdout) < 190

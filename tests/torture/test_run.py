@@ -13,7 +13,8 @@ KILLS = 6
 @pytest.mark.timeout(150)
 def test_six_kills_change_nothing(tmp_path):
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "waiaas", "torture", "--seed", "11", "--kills", str(KILLS), "--json", str(report)]
+    command = [sys.executable, "-m", "waiaas", "torture", "--seed", "11", "--kills", str(KILLS)]
+    command += ["--clients", "4", "--json", str(report)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=140, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

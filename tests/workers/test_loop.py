@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from waiaas.errors import StorageCorrupt, Transient
-from waiaas.workers.loop import Crew, Worker
+from waiaas.workers.loop import Crew, Rest, Worker
 
 NEVER = 3600.0
 
@@ -55,6 +55,18 @@ async def test_a_worker_ticks_at_once_and_then_on_time(run):
     ticks = Ticks()
     run(Worker("w", ticks, every_seconds=0.01))
     await ticks.times(3)
+
+
+async def test_a_rest_with_a_least_is_cut_short_by_a_wake_after_it(run):
+    ticks, wake = Ticks(Rest(0.01, NEVER), Rest(NEVER, NEVER)), asyncio.Event()
+    run(Worker("w", ticks, every_seconds=NEVER, wake=wake))
+    await ticks.times(1)
+    wake.set()
+    await ticks.times(1)
+    wake.set()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await ticks.times(1)
 
 
 async def test_a_worker_is_woken(run):

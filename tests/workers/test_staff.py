@@ -1,6 +1,7 @@
 """All workers together: started, asked to stop, and nothing lost between."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,6 +11,7 @@ from tests.world import SOL
 from waiaas.domain.transaction import Status
 from waiaas.errors import NoEndpoint
 from waiaas.workers import staff
+from waiaas.workers.loop import Rest
 
 
 async def test_leaving_finishes_what_is_being_signed(world, core):
@@ -77,3 +79,12 @@ async def test_a_localnet_elsewhere_is_known_again_and_another_in_its_place_is_r
 
 
 QUARANTINED, OF_ENDPOINTS = "SELECT 1 FROM", "WHERE event_type = 'RPC_QUARANTINED'"
+
+
+@pytest.mark.parametrize(
+    ("hurry", "took", "rest"),
+    [(None, 5.0, 0.2), (0.02, 0.0, Rest(0.02, 0.2)), (0.02, 0.05, Rest(0.1, 0.2)), (0.02, 5.0, Rest(0.2, 0.2))],
+)
+def test_where_blocks_come_at_once_a_rest_can_be_cut_short_but_looks_take_a_third_at_most(hurry, took, rest):
+    chain = SimpleNamespace(hurry_seconds=hurry, poll_seconds=0.2)
+    assert staff._rest(chain, took) == rest

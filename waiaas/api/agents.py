@@ -1,13 +1,16 @@
 """Agents: create, list, look at, rename, terminate; the faucet of a localnet."""
 
+import msgspec
+
 from waiaas.api.call import AnyCall, Call
 from waiaas.api.chain import reading_chain
 from waiaas.api.check import Issues
 from waiaas.api.decode import Nothing
-from waiaas.domain.chain import Chain, Network, native_of, network_of
+from waiaas.domain.chain import Chain, Network, chain_of, native_of, network_of
 from waiaas.domain.money import LARGEST, parse_amount
 from waiaas.errors import ValidationFailed
 from waiaas.pipeline import agents as life
+from waiaas.pipeline import suspend as stops
 from waiaas.pipeline.core import Core
 from waiaas.repositories import agents
 from waiaas.wire.agents import (
@@ -16,10 +19,12 @@ from waiaas.wire.agents import (
     AgentListQuery,
     AgentListResponse,
     AgentResponse,
+    AgentSuspendResponse,
     CreateAgentRequest,
     FaucetRequest,
     FaucetResponse,
     InFlight,
+    SuspendAgentRequest,
     UpdateAgentRequest,
     agent_detail,
     agent_response,
@@ -37,7 +42,8 @@ async def create(call: Call[Nothing, CreateAgentRequest]) -> AgentResponse:
     name = issues.name("name", body.name)
     network = _network(call.core, chain, body.network)
     if network is None:
-        issues.add("network", f"is not a network of {chain}")
+        those = ", ".join(one for one in Network if chain_of(one) is chain)
+        issues.add("network", f"is not a network of {chain}: {those}")
     issues.settle()
     assert name is not None
     assert network is not None
@@ -88,6 +94,21 @@ async def terminate(call: AnyCall) -> AgentDeleteResponse:
     if not in_flight:
         return AgentDeleteResponse(agent.id, agent.status)
     return AgentDeleteResponse(agent.id, agent.status, [InFlight(tx_id, tx_hash) for tx_id, tx_hash in in_flight])
+
+
+async def suspend(call: Call[Nothing, SuspendAgentRequest]) -> AgentSuspendResponse:
+    """Stop an agent until the operator resumes it: what is not signed is cancelled."""
+    done = await stops.suspend(call.core, call.id, call.caller.actor, note=call.body.reason)
+    return AgentSuspendResponse(
+        **msgspec.structs.asdict(agent_detail(done.agent)),
+        cancelled=done.cancelled,
+        in_flight=[InFlight(tx_id, tx_hash) for tx_id, tx_hash in done.in_flight],
+    )
+
+
+async def resume(call: AnyCall) -> AgentDetailResponse:
+    """Let a suspended agent act again; what AUTO_STOP counts begins anew."""
+    return agent_detail(await stops.resume(call.core, call.id, call.caller.actor))
 
 
 async def faucet(call: Call[Nothing, FaucetRequest]) -> FaucetResponse:

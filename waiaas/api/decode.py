@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from waiaas.api.call import AnyCall
 from waiaas.errors import BodyTooLarge, BodyTooSlow, ValidationFailed
+from waiaas.wire.body import DIGITS, UUID
 
 MOST_BYTES = 262144
 #: objects and lists inside one another; a body of fewer brackets cannot be deeper
@@ -24,6 +25,9 @@ BOOLEANS = {"true": True, "false": False}
 #: msgspec tells the place at the end of its message, and the name of a missing or unknown field in backquotes
 PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 FIELD = re.compile(r"Object (missing required field|contains unknown field) `(.*)`")
+PATTERN = re.compile(r"Expected `str` matching regex '(.*)'")
+#: what a pattern asks for, in words
+MEANINGS = {UUID: "must be a UUID", DIGITS: "must be a string of 1 to 78 decimal digits, in base units"}
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 #: opening brackets become 2, closing ones 0, everything else is left out
 STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
@@ -99,7 +103,9 @@ def issue(message: str) -> tuple[str, str]:
     found = PLACE.fullmatch(message)
     assert found is not None
     what, place = found[1], ".".join(STEP.findall(found[2] or ""))
-    if field := FIELD.fullmatch(what):
+    if pattern := PATTERN.fullmatch(what):
+        what = MEANINGS.get(pattern[1], what)
+    elif field := FIELD.fullmatch(what):
         place = f"{place}.{field[2]}" if place else field[2]
         what = "required" if field[1].startswith("missing") else "unknown field"
     return place, what

@@ -12,6 +12,7 @@ from waiaas.api.call import AnyCall, Call, Headers, Reply, Services, encode
 from waiaas.api.limits import Limits
 from waiaas.api.routing import Resource, Route, Router, answer
 from waiaas.domain.control import KillSwitchState
+from waiaas.domain.event import OPERATOR, OWNER
 from waiaas.errors import (
     InvalidHost,
     KillSwitchActive,
@@ -101,8 +102,8 @@ class Edge:
             if self._core.stopping:
                 raise ShuttingDown()
             await self._limits.ip.take(call.peer or "", call)
-        if route is None or not route.despite_switch:
-            await self._check_switch()
+        if (route is None or not route.despite_switch) and not is_page(call.path):
+            await self._check_switch(route)
         if route is None:
             return missing(call, resource)
         call.caller = await route.guard.find(call)
@@ -110,8 +111,10 @@ class Edge:
         result = await answer(route, call)
         return result if isinstance(result, Reply) else Reply(route.status, encode(result))
 
-    async def _check_switch(self) -> None:
+    async def _check_switch(self, route: Route | None) -> None:
         kill_switch = await self._core.switch.get("")
+        if kill_switch.state is KillSwitchState.RECOVERING and route is not None and route.while_recovering:
+            return
         if kill_switch.state is not KillSwitchState.NORMAL:
             raise KillSwitchActive(activatedAt=kill_switch.activated_at)
 
@@ -127,7 +130,13 @@ class Edge:
                 if agent.network in self._core.reconciling:
                     raise Reconciling()
         elif route.guard.kinds:
-            await self._limits.session.take(f"operator {call.peer}", call)
+            who = OPERATOR if call.caller.is_operator else OWNER
+            await self._limits.session.take(f"{who} {call.peer}", call)
+
+
+def is_page(path: str) -> bool:
+    """Whether it belongs to the web page, which shows the operator what to do when the kill switch is on."""
+    return path == "/admin" or path.startswith("/admin/")
 
 
 def check_host(host: bytes | None) -> None:

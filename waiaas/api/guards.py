@@ -6,7 +6,7 @@ import msgspec
 
 from waiaas.api.call import AnyCall, Caller
 from waiaas.domain.event import OPERATOR, Actor
-from waiaas.errors import InvalidMasterPassword, InvalidToken, SessionNotFound, Unauthenticated
+from waiaas.errors import InvalidMasterPassword, InvalidSignature, InvalidToken, SessionNotFound, Unauthenticated
 
 Find = Callable[[AnyCall], Awaitable[Caller]]
 
@@ -56,10 +56,31 @@ async def _session(call: AnyCall) -> Caller:
     return Caller(Actor(f"session:{session.id}", call.peer), session)
 
 
+async def _renewing(call: AnyCall) -> Caller:
+    """As `_session`, but a token that was renewed away is left to the handler to refuse."""
+    services = call.services
+    try:
+        session, _ = await services.sessions.identify(call.headers[b"authorization"])
+    except (Unauthenticated, SessionNotFound) as refusal:
+        await services.failures.record(call.peer, refusal.code)
+        raise
+    return Caller(Actor(f"session:{session.id}", call.peer), session)
+
+
+async def _owner(call: AnyCall) -> Caller:
+    """Whose signature it is the handler finds out: it knows what must have been signed."""
+    return call.caller
+
+
 BY_PASSWORD = Kind(b"x-master-password", "masterAuth", _operator)
 BY_TOKEN = Kind(b"authorization", "sessionAuth", _session)
-PRECEDENCE = (BY_PASSWORD, BY_TOKEN)
+BY_SIGNATURE = Kind(b"x-owner-address", "ownerAuth", _owner)
+PRECEDENCE = (BY_PASSWORD, BY_TOKEN, BY_SIGNATURE)
 
 anyone = Guard((), Unauthenticated)
 operator = Guard((BY_PASSWORD,), InvalidMasterPassword)
 session = Guard((BY_TOKEN,), InvalidToken)
+#: its handler calls `signatures.signed`
+owner = Guard((BY_SIGNATURE,), InvalidSignature)
+#: for the renewal alone
+renewing = Guard((Kind(b"authorization", "sessionAuth", _renewing),), InvalidToken)

@@ -8,13 +8,15 @@ import msgspec
 
 from waiaas import __version__
 from waiaas.api.decode import Nothing
-from waiaas.api.guards import BY_PASSWORD, BY_TOKEN
+from waiaas.api.guards import BY_PASSWORD, BY_SIGNATURE, BY_TOKEN
 from waiaas.api.routing import Route
 from waiaas.api.schema import REFERENCE, to_openapi
 from waiaas.errors import (
     BodyTooLarge,
     InvalidHost,
     InvalidMasterPassword,
+    InvalidNonce,
+    InvalidSignature,
     InvalidToken,
     KillSwitchActive,
     MasterPasswordLocked,
@@ -32,11 +34,18 @@ from waiaas.wire.system import ErrorResponse
 
 SCHEMES = {
     "masterAuth": {"type": "apiKey", "in": "header", "name": "X-Master-Password"},
+    "ownerAuth": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Owner-Signature",
+        "description": "with X-Owner-Address and X-Owner-Message, the served text in base64",
+    },
     "sessionAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "wai_sess_ and a JWT"},
 }
 #: how each kind of caller is turned away
 TURNED_AWAY: Mapping[str, tuple[type[Refusal], ...]] = {
     BY_PASSWORD.scheme: (InvalidMasterPassword, MasterPasswordLocked),
+    BY_SIGNATURE.scheme: (InvalidSignature, InvalidNonce),
     BY_TOKEN.scheme: (InvalidToken, TokenExpired, SessionRevoked, SessionNotFound),
 }
 IDEMPOTENCY_KEY = {

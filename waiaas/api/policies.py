@@ -28,7 +28,7 @@ async def create(call: Call[Nothing, CreatePolicyRequest]) -> PolicyResponse:
         id=new_id(),
         agent_id=body.agent_id,
         type=kind,
-        rules=parse_rules(kind, body.rules, chain=await _chain(core, body.agent_id)),
+        rules=parse_rules(kind, body.rules, chain=await chain_of_agent(core, body.agent_id)),
         priority=body.priority or 0,
         enabled=body.enabled is not False,
         override=override,
@@ -39,7 +39,8 @@ async def create(call: Call[Nothing, CreatePolicyRequest]) -> PolicyResponse:
     return policy_response(await life.create(core, policy, call.caller.actor))
 
 
-async def _chain(core: Core, agent_id: str | None) -> Chain | None:
+async def chain_of_agent(core: Core, agent_id: str | None) -> Chain | None:
+    """The chain that the rules of an agent's policy are read for; None for a global one. AgentNotFound."""
     return (await core.agents.get(agent_id)).chain if agent_id is not None else None
 
 
@@ -66,7 +67,7 @@ async def update(call: Call[Nothing, UpdatePolicyRequest]) -> PolicyResponse:
         check_override(policy.type, agent_id=policy.agent_id, override=body.override)
     rules = None
     if body.rules is not None:
-        rules = parse_rules(policy.type, body.rules, chain=await _chain(core, policy.agent_id))
+        rules = parse_rules(policy.type, body.rules, chain=await chain_of_agent(core, policy.agent_id))
     changed = await life.update(
         core,
         policy.id,

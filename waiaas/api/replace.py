@@ -10,6 +10,7 @@ from waiaas.errors import (
     AlreadyProcessed,
     ChainFailed,
     Denied,
+    FeeAboveApproved,
     FeeAboveCap,
     FeeNotCovered,
     InsufficientBalance,
@@ -66,17 +67,17 @@ async def replaced(call: AnyCall, *, cancel: bool, fees: Fees | None) -> Attempt
         raise stopped(stop) from stop
     except Permanent as refusal:
         raise refused(refusal) from refusal
-    except FeeAboveCap as above:
+    except (FeeAboveCap, FeeAboveApproved) as above:
         raise _above_cap(above, fees) from above
 
 
-def stopped(stop: Stopped) -> Refusal:
-    """The gate's word as an answer."""
+def stopped(stop: Stopped, status: str = "SUBMITTED") -> Refusal:
+    """The gate's word as an answer; `status` is where the transaction stands now."""
     if kind := STOPS.get(stop.code):
         return kind(stop.message)
     if stop.code in DENIALS:
         return denial(stop.code)(stop.message)
-    return AlreadyProcessed(stop.message, status="SUBMITTED", reason=stop.code)
+    return AlreadyProcessed(stop.message, status=status, reason=stop.code)
 
 
 def refused(refusal: Permanent) -> Refusal:
@@ -88,7 +89,7 @@ def refused(refusal: Permanent) -> Refusal:
     return ReplacementFails(refusal.message)
 
 
-def _above_cap(above: FeeAboveCap, fees: Fees | None) -> Refusal:
+def _above_cap(above: FeeAboveCap | FeeAboveApproved, fees: Fees | None) -> Refusal:
     if fees is not None:
         return ValidationFailed((MOST, above.message))
     return ChainFailed(above.message)

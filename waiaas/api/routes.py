@@ -2,29 +2,67 @@
 
 from typing import Any
 
-from waiaas.api import admin, agents, policies, sessions, system, transactions, wallet
-from waiaas.api.guards import anyone, operator, session
+from waiaas.api import (
+    admin,
+    agents,
+    approvals,
+    owners,
+    policies,
+    replay,
+    sessions,
+    simulate,
+    switch,
+    system,
+    transactions,
+    wallet,
+    withdraw,
+)
+from waiaas.api.guards import (
+    anyone,
+    operator,
+    owner,
+    renewing,
+    session,
+)
 from waiaas.api.routing import Route, route
 from waiaas.errors import (
     AdapterNotAvailable,
     AgentIsSuspended,
     AgentIsTerminated,
     AgentNotFound,
+    AgentNotSuspended,
     AlreadyProcessed,
+    ApprovalNotFound,
+    ApprovalTimeout,
     ChainFailed,
     ChainNotSupported,
     Denied,
     FeeNotCovered,
     IdempotencyConflict,
+    InvalidNonce,
+    InvalidSignature,
     KeystoreLocked,
+    KillSwitchNotActive,
+    NoOwner,
+    OwnerAlreadyConnected,
+    OwnerNotConnected,
+    OwnerRemovalBlocked,
     PendingLimitExceeded,
     PolicyNotFound,
     Reconciling,
+    RecoveryWaitRequired,
     Refusal,
+    RenewalLimitReached,
+    RenewalTooEarly,
     ReplacementFails,
+    RotationTooRecent,
+    SessionAbsoluteLifetimeExceeded,
     SessionLimitExceeded,
     SessionNotFound,
+    SessionRenewalMismatch,
     TransactionNotFound,
+    WithdrawLockedOnly,
+    WouldFail,
     tree,
 )
 from waiaas.wire.admin import AdminStatusResponse, ShutdownResponse
@@ -34,12 +72,23 @@ from waiaas.wire.agents import (
     AgentListQuery,
     AgentListResponse,
     AgentResponse,
+    AgentSuspendResponse,
     CreateAgentRequest,
     FaucetRequest,
     FaucetResponse,
+    SuspendAgentRequest,
     UpdateAgentRequest,
 )
 from waiaas.wire.attempts import AttemptListResponse, TxReplaceResponse
+from waiaas.wire.owners import (
+    AgentOwnerResponse,
+    ApprovalMessageQuery,
+    OwnerMessageQuery,
+    OwnerMessageResponse,
+    SetOwnerRequest,
+    TxApproveResponse,
+    TxRejectResponse,
+)
 from waiaas.wire.policies import (
     CreatePolicyRequest,
     PolicyDeleteResponse,
@@ -47,6 +96,7 @@ from waiaas.wire.policies import (
     PolicyResponse,
     UpdatePolicyRequest,
 )
+from waiaas.wire.replay import ReplayRequest, ReplayResponse
 from waiaas.wire.requests import (
     ApproveRequest,
     BatchRequest,
@@ -58,11 +108,23 @@ from waiaas.wire.requests import (
     TransferRequest,
 )
 from waiaas.wire.sessions import (
+    AttenuateRequest,
     CreateSessionRequest,
+    RotateSecretResponse,
     SessionCreateResponse,
+    SessionDetailResponse,
     SessionListItem,
     SessionListQuery,
+    SessionRenewResponse,
     SessionRevokeResponse,
+)
+from waiaas.wire.simulate import Fee, SimulateQuery, TxSimulateResponse
+from waiaas.wire.switch import (
+    ActivateKillSwitchRequest,
+    KillSwitchActivateResponse,
+    KillSwitchMessageQuery,
+    KillSwitchResponse,
+    RecoverResponse,
 )
 from waiaas.wire.system import HealthResponse, NonceResponse, ReadyResponse
 from waiaas.wire.transactions import (
@@ -75,7 +137,14 @@ from waiaas.wire.transactions import (
     TxQuery,
     TxSendResponse,
 )
-from waiaas.wire.wallet import WalletAddressResponse, WalletAssetsResponse, WalletBalanceResponse, WalletQuery
+from waiaas.wire.wallet import (
+    WalletAddressResponse,
+    WalletAssetsResponse,
+    WalletBalanceResponse,
+    WalletLimitsResponse,
+    WalletQuery,
+)
+from waiaas.wire.withdraw import WithdrawRequest, WithdrawResponse
 
 Refusals = tuple[type[Refusal], ...]
 
@@ -83,6 +152,15 @@ NODE: Refusals = (ChainFailed, AdapterNotAvailable)
 DENIALS: Refusals = tuple(kind for kind in tree(Denied) if issubclass(kind, Denied) and kind is not Denied)
 STOPPED: Refusals = (AgentIsSuspended, AgentIsTerminated, KeystoreLocked, Reconciling)
 SEND: Refusals = (*STOPPED, *DENIALS, IdempotencyConflict, PendingLimitExceeded)
+#: what a send is refused with before it is judged, and all that a preview is
+PREVIEW: Refusals = (
+    AgentNotFound,
+    AgentIsSuspended,
+    AgentIsTerminated,
+    KeystoreLocked,
+    Reconciling,
+    PendingLimitExceeded,
+)
 REPLACE: Refusals = (
     *STOPPED,
     *DENIALS,
@@ -92,6 +170,25 @@ REPLACE: Refusals = (
     FeeNotCovered,
     ReplacementFails,
     *NODE,
+)
+
+#: of what an owner may decide
+DECISION: Refusals = (
+    TransactionNotFound,
+    OwnerNotConnected,
+    ApprovalNotFound,
+    AlreadyProcessed,
+    ApprovalTimeout,
+    Reconciling,
+)
+
+SEND_BODIES = (
+    SendTransactionRequest,
+    TransferRequest,
+    TokenTransferRequest,
+    ContractCallRequest,
+    ApproveRequest,
+    BatchRequest,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -169,6 +266,108 @@ ROUTES: tuple[Route, ...] = (
         answer=FaucetResponse,
         errors=(ChainNotSupported, AgentNotFound, AgentIsTerminated, *NODE),
     ),
+    route(
+        "POST",
+        "/v1/agents/{id}/suspend",
+        agents.suspend,
+        guard=operator,
+        tag="Agents",
+        body=SuspendAgentRequest,
+        answer=AgentSuspendResponse,
+        errors=(AgentNotFound, AgentIsSuspended, AgentIsTerminated),
+    ),
+    route(
+        "POST",
+        "/v1/agents/{id}/resume",
+        agents.resume,
+        guard=operator,
+        tag="Agents",
+        answer=AgentDetailResponse,
+        errors=(AgentNotFound, AgentNotSuspended, AgentIsTerminated),
+    ),
+    route(
+        "POST",
+        "/v1/agents/{id}/withdraw",
+        withdraw.withdraw,
+        guard=operator,
+        tag="Agents",
+        body=WithdrawRequest,
+        answer=WithdrawResponse,
+        status=201,
+        also=(200,),
+        after_recovery=True,
+        errors=(
+            AgentNotFound,
+            NoOwner,
+            WithdrawLockedOnly,
+            AgentIsTerminated,
+            FeeNotCovered,
+            IdempotencyConflict,
+            KeystoreLocked,
+            Reconciling,
+            *NODE,
+        ),
+    ),
+    # owners
+    route(
+        "PUT",
+        "/v1/agents/{id}/owner",
+        owners.register,
+        guard=operator,
+        tag="Owners",
+        body=SetOwnerRequest,
+        answer=AgentOwnerResponse,
+        errors=(AgentNotFound, OwnerAlreadyConnected, AgentIsTerminated, InvalidSignature, InvalidNonce),
+    ),
+    route(
+        "DELETE",
+        "/v1/agents/{id}/owner",
+        owners.remove,
+        guard=operator,
+        tag="Owners",
+        answer=AgentOwnerResponse,
+        errors=(AgentNotFound, OwnerNotConnected, OwnerRemovalBlocked),
+    ),
+    route(
+        "GET",
+        "/v1/agents/{id}/owner-message",
+        owners.message,
+        guard=operator,
+        tag="Owners",
+        query=OwnerMessageQuery,
+        answer=OwnerMessageResponse,
+        errors=(AgentNotFound, OwnerNotConnected),
+    ),
+    route(
+        "GET",
+        "/v1/transactions/{id}/approval-message",
+        approvals.message,
+        guard=anyone,
+        tag="Transactions",
+        query=ApprovalMessageQuery,
+        answer=OwnerMessageResponse,
+        errors=DECISION,
+    ),
+    route(
+        "POST",
+        "/v1/transactions/{id}/approve",
+        approvals.approve,
+        guard=owner,
+        tag="Transactions",
+        answer=TxApproveResponse,
+        after_recovery=True,
+        errors=(*DECISION, *DENIALS, AgentIsSuspended, AgentIsTerminated),
+    ),
+    route(
+        "POST",
+        "/v1/transactions/{id}/reject",
+        approvals.reject,
+        guard=owner,
+        tag="Transactions",
+        answer=TxRejectResponse,
+        after_recovery=True,
+        errors=DECISION,
+    ),
     # sessions
     route(
         "POST",
@@ -189,6 +388,41 @@ ROUTES: tuple[Route, ...] = (
         tag="Sessions",
         query=SessionListQuery,
         answer=list[SessionListItem],
+    ),
+    route(
+        "GET",
+        "/v1/sessions/{id}",
+        sessions.get,
+        guard=operator | session,
+        tag="Sessions",
+        answer=SessionDetailResponse,
+        errors=(SessionNotFound,),
+    ),
+    route(
+        "POST",
+        "/v1/sessions/{id}/attenuate",
+        sessions.attenuate,
+        guard=operator | session,
+        tag="Sessions",
+        body=AttenuateRequest,
+        answer=SessionCreateResponse,
+        status=201,
+        errors=(SessionNotFound, AgentIsSuspended, AgentIsTerminated, SessionLimitExceeded),
+    ),
+    route(
+        "PUT",
+        "/v1/sessions/{id}/renew",
+        sessions.renew,
+        guard=renewing,
+        tag="Sessions",
+        answer=SessionRenewResponse,
+        errors=(
+            SessionNotFound,
+            SessionRenewalMismatch,
+            RenewalLimitReached,
+            SessionAbsoluteLifetimeExceeded,
+            RenewalTooEarly,
+        ),
     ),
     route(
         "DELETE",
@@ -230,6 +464,16 @@ ROUTES: tuple[Route, ...] = (
         answer=WalletAssetsResponse,
         errors=(AgentNotFound, *NODE),
     ),
+    route(
+        "GET",
+        "/v1/wallet/limits",
+        wallet.limits,
+        guard=session | operator,
+        tag="Wallet",
+        query=WalletQuery,
+        answer=WalletLimitsResponse,
+        errors=(AgentNotFound,),
+    ),
     # transactions
     route(
         "POST",
@@ -238,20 +482,37 @@ ROUTES: tuple[Route, ...] = (
         guard=session,
         tag="Transactions",
         body=dict[str, Any],
-        bodies=(
-            SendTransactionRequest,
-            TransferRequest,
-            TokenTransferRequest,
-            ContractCallRequest,
-            ApproveRequest,
-            BatchRequest,
-        ),
+        bodies=SEND_BODIES,
         answer=TxSendResponse,
         status=201,
         also=(200,),
         is_send=True,
         after_recovery=True,
         errors=SEND,
+    ),
+    route(
+        "POST",
+        "/v1/transactions/simulate",
+        simulate.preview,
+        guard=session | operator,
+        tag="Transactions",
+        query=SimulateQuery,
+        body=dict[str, Any],
+        bodies=SEND_BODIES,
+        answer=TxSimulateResponse,
+        errors=PREVIEW,
+    ),
+    route(
+        "POST",
+        "/v1/transactions/estimate-fee",
+        simulate.estimate,
+        guard=session | operator,
+        tag="Transactions",
+        query=SimulateQuery,
+        body=dict[str, Any],
+        bodies=SEND_BODIES,
+        answer=Fee,
+        errors=(AgentNotFound, WouldFail, *NODE),
     ),
     route(
         "GET",
@@ -334,6 +595,16 @@ ROUTES: tuple[Route, ...] = (
         answer=list[PolicyResponse],
     ),
     route(
+        "POST",
+        "/v1/policies/replay",
+        replay.run,
+        guard=operator,
+        tag="Policies",
+        body=ReplayRequest,
+        answer=ReplayResponse,
+        errors=(PolicyNotFound, AgentNotFound),
+    ),
+    route(
         "GET",
         "/v1/policies/{id}",
         policies.get,
@@ -370,6 +641,57 @@ ROUTES: tuple[Route, ...] = (
         tag="Admin",
         answer=AdminStatusResponse,
         despite_switch=True,
+    ),
+    route(
+        "GET",
+        "/v1/admin/kill-switch",
+        switch.get,
+        guard=anyone,
+        tag="Admin",
+        answer=KillSwitchResponse,
+        despite_switch=True,
+    ),
+    route(
+        "POST",
+        "/v1/admin/kill-switch",
+        switch.activate,
+        guard=operator | owner,
+        tag="Admin",
+        body=ActivateKillSwitchRequest,
+        answer=KillSwitchActivateResponse,
+        while_recovering=True,
+        errors=(InvalidSignature, InvalidNonce),
+    ),
+    route(
+        "GET",
+        "/v1/admin/kill-switch/message",
+        switch.message,
+        guard=anyone,
+        tag="Admin",
+        query=KillSwitchMessageQuery,
+        answer=OwnerMessageResponse,
+        while_recovering=True,
+        errors=(OwnerNotConnected,),
+    ),
+    route(
+        "POST",
+        "/v1/admin/recover",
+        switch.recover,
+        guard=operator,
+        tag="Admin",
+        answer=RecoverResponse,
+        also=(202,),
+        despite_switch=True,
+        errors=(KillSwitchNotActive, RecoveryWaitRequired, KeystoreLocked),
+    ),
+    route(
+        "POST",
+        "/v1/admin/rotate-secret",
+        sessions.rotate_secret,
+        guard=operator,
+        tag="Admin",
+        answer=RotateSecretResponse,
+        errors=(RotationTooRecent,),
     ),
     route("POST", "/v1/admin/shutdown", admin.shutdown, guard=operator, tag="Admin", answer=ShutdownResponse),
 )

@@ -42,6 +42,8 @@ class Route(msgspec.Struct, frozen=True):
     always: bool
     #: answered while the kill switch is on
     despite_switch: bool
+    #: answered while the kill switch is on and its recovery has begun
+    while_recovering: bool
     #: bound to the bucket for sends
     is_send: bool
     #: refused for a network whose start-up recovery is not done
@@ -73,6 +75,7 @@ def route(
     errors: Iterable[type[Refusal]] = (),
     always: bool = False,
     despite_switch: bool = False,
+    while_recovering: bool = False,
     is_send: bool = False,
     after_recovery: bool = False,
     media: str = "application/json",
@@ -93,6 +96,7 @@ def route(
         errors=tuple(errors),
         always=always,
         despite_switch=despite_switch or always,
+        while_recovering=while_recovering,
         is_send=is_send,
         after_recovery=after_recovery,
         media=media,

@@ -17,6 +17,8 @@ from waiaas.pipeline.core import Core
 from waiaas.repositories import switch, transactions
 from waiaas.wire.system import HealthChecks, HealthResponse, NonceResponse, ReadyChecks, ReadyResponse
 
+#: how long it is told that the event loop stood still
+TOLD_SECONDS = 60
 EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 
 log = structlog.get_logger()
@@ -34,6 +36,10 @@ async def health(call: AnyCall) -> HealthResponse:
         faults.append("the database cannot be read")
     if core.db.refuses:
         faults.append(f"the database cannot be written: {core.db.refuses}")
+    if core.stood_still and core.stood_still[1] + TOLD_SECONDS > core.clock.now():
+        faults.append(f"everything stood still for {core.stood_still[0]:.0f} s")
+    if core.held is not None:
+        faults.append("the kill switch holds in memory only: the database cannot take it")
     now, keys = core.clock.now(), core.keystore.unlocked and not locked
     return HealthResponse(
         status=_status(core, locked=locked, degraded=bool(faults)),
@@ -57,7 +63,8 @@ def _status(core: Core, *, locked: bool, degraded: bool) -> Literal["ok", "degra
 async def _switch(core: Core) -> KillSwitchState | None:
     """As the database has it; None if it cannot be read."""
     try:
-        return (await switch.get(core.db)).state
+        stored = await switch.get(core.db)
+        return (core.held or stored).state
     except StorageError as error:
         log.warning("database_not_readable", error=error.message)
         return None

@@ -43,7 +43,7 @@ async def send(call: Call[Nothing, dict[str, Any]]) -> TxSendResponse | Reply:
     """Ask for a transaction: accepted with its money set aside, refused by a limit, or answered as it was before."""
     core, session = call.core, call.session
     agent = await core.agents.get(session.agent_id)
-    key = _idempotency_key(call.headers.get(b"idempotency-key"))
+    key = idempotency_key(call.headers.get(b"idempotency-key"))
     ask = parse_ask(call.body, agent.chain, agent.public_key, chain_of(core, agent).address)
     accepted = await submit(
         core,
@@ -52,18 +52,19 @@ async def send(call: Call[Nothing, dict[str, Any]]) -> TxSendResponse | Reply:
         ask.request,
         key=key,
         distinct=ask.distinct,
-        provenance=_provenance(ask),
+        provenance=provenance_of(ask),
         actor=call.caller.actor,
     )
     bind_contextvars(tx_id=accepted.tx.id)
+    until = accepted.approval_expires_at
+    sent = tx_sent(accepted.tx, approval_expires_at=until, duplicate=accepted.duplicate)
     if accepted.replayed:
-        return Reply(200, encode(tx_sent(accepted.tx)), [(b"idempotent-replayed", b"true")])
-    if accepted.duplicate:
-        return Reply(200, encode(tx_sent(accepted.tx, duplicate=True)))
-    return tx_sent(accepted.tx)
+        return Reply(200, encode(sent), [(b"idempotent-replayed", b"true")])
+    return Reply(200, encode(sent)) if accepted.duplicate else sent
 
 
-def _idempotency_key(header: bytes | None) -> str | None:
+def idempotency_key(header: bytes | None) -> str | None:
+    """The key, None where there is none; ValidationFailed at `Idempotency-Key`."""
     if header is None:
         return None
     if not IDEMPOTENCY_KEY.fullmatch(header):
@@ -71,7 +72,8 @@ def _idempotency_key(header: bytes | None) -> str | None:
     return header.decode()
 
 
-def _provenance(ask: Ask) -> dict[str, Any] | None:
+def provenance_of(ask: Ask) -> dict[str, Any] | None:
+    """What the caller tells of where the request came from, to be stored; ValidationFailed for no conversation."""
     if ask.provenance is None:
         return None
     if ask.provenance.conversation_id is not None:

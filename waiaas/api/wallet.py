@@ -2,6 +2,7 @@
 
 from waiaas.api.call import Call
 from waiaas.api.chain import chain_of, reading_chain
+from waiaas.api.remaining import left_of, limits_of
 from waiaas.domain.address import canonical_address
 from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Chain, native_of
@@ -13,6 +14,7 @@ from waiaas.wire.wallet import (
     WalletAddressResponse,
     WalletAssetsResponse,
     WalletBalanceResponse,
+    WalletLimitsResponse,
     WalletQuery,
 )
 
@@ -37,7 +39,7 @@ async def balance(call: Call[WalletQuery, None]) -> WalletBalanceResponse:
 async def assets(call: Call[WalletQuery, None]) -> WalletAssetsResponse:
     """Native money and tokens, as the node tells now."""
     agent = await call.agent(call.query.agent_id)
-    tokens = await _tokens(call.core, agent)
+    tokens = await named_tokens(call.core, agent)
     async with reading_chain():
         found = await chain_of(call.core, agent).assets(agent.public_key, tokens)
     items = [
@@ -46,7 +48,15 @@ async def assets(call: Call[WalletQuery, None]) -> WalletAssetsResponse:
     return WalletAssetsResponse(agent.id, agent.chain, agent.network, items)
 
 
-async def _tokens(core: Core, agent: Agent) -> list[str]:
+async def limits(call: Call[WalletQuery, None]) -> WalletLimitsResponse:
+    """What the agent may still move, from the ledger as it is now."""
+    core, session = call.core, call.caller.session
+    agent = await call.agent(call.query.agent_id)
+    left = await left_of(core, agent, session) if session else None
+    return WalletLimitsResponse(agent.id, await limits_of(core, agent), left)
+
+
+async def named_tokens(core: Core, agent: Agent) -> list[str]:
     """EVM has no list of what an address holds: the tokens that policies in scope allow are asked for."""
     if agent.chain is not Chain.ETHEREUM:
         return []

@@ -1,12 +1,13 @@
 """The operator: the master password in a header, and the lock that five wrong ones close."""
 
 import msgspec
+import structlog
 
 from waiaas.auth.failures import Failures
 from waiaas.clock import Clock
 from waiaas.db import Database, Statement
 from waiaas.domain.event import UNKNOWN, Actor, AuditEvent
-from waiaas.errors import InvalidMasterPassword, MasterPasswordLocked
+from waiaas.errors import InvalidMasterPassword, MasterPasswordLocked, StorageError
 from waiaas.keystore import Keystore
 from waiaas.repositories import audit, settings
 
@@ -14,6 +15,8 @@ KEY = "master_failures"
 MOST_FAILURES = 5
 LOCKED_SECONDS = 1800
 LONGEST_BYTES = 128
+
+log = structlog.get_logger()
 
 
 class Count(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,7 +56,14 @@ class OperatorAuth:
             await self._refuse(now, peer)
         elif self._count.count:
             self._count = Count()
+            await self._note_right(now)
+
+    async def _note_right(self, now: int) -> None:
+        """A disk that takes nothing keeps the count as it was: the kill switch must be in reach all the same."""
+        try:
             await self._db.commit(settings.put(KEY, self._count, now))
+        except StorageError as error:
+            log.warning("count_of_wrong_passwords_not_stored", error=error.message)
 
     async def _refuse(self, now: int, peer: str | None) -> None:
         """The count is raised before anything is awaited, so that parallel guesses cannot share a try."""

@@ -6,7 +6,7 @@ import hmac
 from waiaas.auth.tokens import LONGEST, Tokens
 from waiaas.db.cache import Cache
 from waiaas.domain.session import Session
-from waiaas.errors import InvalidToken, SessionNotFound, SessionRevoked
+from waiaas.errors import InvalidToken, SessionNotFound, SessionRevoked, TokenExpired
 
 SCHEME = "Bearer "
 
@@ -20,21 +20,46 @@ class SessionAuth:
 
     async def authenticate(self, authorization: bytes) -> Session:
         """The session; InvalidToken, TokenExpired, SessionNotFound or SessionRevoked otherwise."""
-        if len(authorization) > len(SCHEME) + LONGEST:
+        session, token = await self.identify(authorization)
+        if not hmac.compare_digest(session.token_hash, token_hash(token)):
             raise InvalidToken()
-        header = authorization.decode("latin-1")
-        if not header.startswith(SCHEME):
-            raise InvalidToken()
-        token = header[len(SCHEME) :]
+        return session
+
+    async def identify(self, authorization: bytes) -> tuple[Session, str]:
+        """As `authenticate`, but the token may have been renewed away: whose it is, and the token itself."""
+        token = bearer(authorization)
         claims = self.tokens.read(token)
-        session = await self._rows.get(claims.sub or "")
+        session = await self._alive(claims.sub or "")
+        if session.parent_id is not None:
+            await self._check_ancestors(session)
+        if session.agent_id != claims.agt:
+            raise InvalidToken()
+        return session, token
+
+    async def _alive(self, session_id: str) -> Session:
+        session = await self._rows.get(session_id)
         if session is None:
             raise SessionNotFound()
         if session.revoked_at is not None:
             raise SessionRevoked()
-        if session.agent_id != claims.agt or not hmac.compare_digest(session.token_hash, token_hash(token)):
-            raise InvalidToken()
         return session
+
+    async def _check_ancestors(self, session: Session) -> None:
+        """A child is alive as long as all above it are, whatever its own row says."""
+        while session.parent_id is not None:
+            session = await self._alive(session.parent_id)
+            if session.expires_at <= self.tokens.now():
+                raise TokenExpired()
+
+
+def bearer(authorization: bytes) -> str:
+    """The token of an Authorization header; InvalidToken for any other shape."""
+    if len(authorization) > len(SCHEME) + LONGEST:
+        raise InvalidToken()
+    header = authorization.decode("latin-1")
+    if not header.startswith(SCHEME):
+        raise InvalidToken()
+    return header[len(SCHEME) :]
 
 
 def token_hash(token: str) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from waiaas.domain.chain import Network
-from waiaas.domain.request import Effect, Request
+from waiaas.domain.request import Effect, Request, Token
 
 
 class Signer(Protocol):
@@ -33,8 +33,45 @@ class Asset(msgspec.Struct, frozen=True):
     is_native: bool
 
 
+class FeeTerms(msgspec.Struct, frozen=True):
+    """What a fee bound is made of: on EVM the gas limit and wei per gas, on Solana the compute unit limit."""
+
+    gas_limit: int | None = None
+    max_fee_per_gas: int | None = None
+    max_priority_fee_per_gas: int | None = None
+    compute_units: int | None = None
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A token that an address holds; on Solana one token account of it. `obstacle`: why it cannot be sent from here."""
+
+    token: Token
+    amount: int
+    account: str | None = None
+    #: frozen (by its issuer) or unsupported; None: nothing is known to stand in the way
+    obstacle: str | None = None
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Somebody who may move an owner's tokens."""
+
+    owner: str
+    token: str
+    spender: str
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """How much that is, as every healthy endpoint says; `height` is the lowest block or slot that one answered at."""
+
+    amount: int
+    height: int
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that the chain has simulated: what it will cost. Each adapter adds how it will be built."""
+    """A request that the chain has simulated: what it will cost. Each adapter adds how it will be built.
+
+    Of a sweep `request` is what it comes to: a transfer of all there is.
+    """
 
     request: Request
     sender: str
@@ -50,6 +87,12 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     #: what a person should know: the previous delegate or allowance, for instance
     notes: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    #: gas or compute units that the simulation used; None where it did not tell
+    consumed: int | None = None
+
+    def terms(self) -> FeeTerms:
+        """What the fee bound is made of."""
+        return FeeTerms()
 
 
 class Blockhash(msgspec.Struct, frozen=True):
@@ -68,6 +111,10 @@ class Nonce(msgspec.Struct, frozen=True):
 
 #: what makes signed bytes valid once and not for ever
 Slot = Blockhash | Nonce
+
+
+#: what tells one landed transaction of a key from the next: its nonce (EVM), its signature (Solana)
+Mark = int | str
 
 
 class Fees(msgspec.Struct, frozen=True):
@@ -111,6 +158,11 @@ class Sighting(msgspec.Struct, frozen=True):
     #: EVM: the hash of that block, which must stay the same until it is final
     block_hash: str | None = None
 
+    def is_seconded_by(self, other: "Sighting") -> bool:
+        """Whether another endpoint says the same: that block, that outcome, and no less deep."""
+        same = (other.block, other.block_hash, other.ok) == (self.block, self.block_hash, self.ok)
+        return same and other.confirmed and (other.finalized or not self.finalized)
+
 
 class Receipt(msgspec.Struct, frozen=True):
     """What a landed transaction really cost: `fee` as paid, `outflow` of native money without the fee."""
@@ -136,6 +188,8 @@ class Chain(Protocol):
     #: seconds between polls, and between sendings of bytes that nobody has seen yet
     poll_seconds: float
     rebroadcast_seconds: float
+    #: seconds after a look from which freshly sent bytes bring on the next one; None: they wait for the poll
+    hurry_seconds: float | None
     #: seconds without a sighting after which bytes are replaced by dearer ones; None: never (Solana)
     stuck_seconds: float | None
 
@@ -151,8 +205,27 @@ class Chain(Protocol):
         """Native units at the address; never cached."""
         ...
 
+    async def has_code(self, address: str) -> bool:
+        """Whether a contract stands there, which has no key to sign with; never on Solana."""
+        ...
+
     async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """Native first, then tokens with a balance, largest first, ties by symbol; EVM: of those named in `tokens`."""
+        ...
+
+    async def holdings(self, address: str, tokens: Sequence[str] = ()) -> list[Holding]:
+        """What a withdrawal can move besides native money, where there is any; EVM: of those named in `tokens`."""
+        ...
+
+    async def allowances(self, grants: Sequence[Grant]) -> dict[Grant, Allowed]:
+        """What each spender may still move; absent where an endpoint does not answer or they do not all agree."""
+        ...
+
+    async def untaken(self, grant: Grant, approval: str, *, since: int, block: int, granted: int) -> int:
+        """Of what was `granted` from block `since` on, at least so much was left when an approval replaced it.
+
+        That is known by its hash and landed in `block`. 0 where the past is not told, Transient when nobody answers.
+        """
         ...
 
     async def prepare(self, request: Request, sender: str) -> Prepared:
@@ -188,12 +261,28 @@ class Chain(Protocol):
         """Which of these some endpoint has seen; absent means only that it was not seen."""
         ...
 
+    async def seconded(self, sightings: Mapping[str, Sighting]) -> set[str]:
+        """Those of which a second endpoint says the same, as `Sighting.is_seconded_by`; all if there is one."""
+        ...
+
     async def receipts(self, hashes: Iterable[str]) -> dict[str, Receipt]:
         """Fee and outflow of landed transactions, in one JSON-RPC batch; absent: not known yet."""
         ...
 
     async def deaths(self, attempts: Iterable[Attempt]) -> dict[str, Proof]:
         """Proof for those that can never land any more; absent means only that it is not proven."""
+        ...
+
+    async def landed_since(self, address: str, mark: Mark | None) -> Sequence[Mark]:
+        """What landed for the address after `mark`, oldest first; on Solana also what others signed that names it."""
+        ...
+
+    async def signed_by(self, address: str, marks: Sequence[Mark]) -> Mapping[Mark, bool]:
+        """Whether the key of the address signed each; absent while that is not beyond doubt."""
+        ...
+
+    async def refresh(self) -> None:
+        """Know the present price, for reservations that ask nobody; what fails is logged."""
         ...
 
     async def faucet(self, address: str, amount: int) -> None:

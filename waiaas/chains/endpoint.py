@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import structlog
 
-from waiaas.chains.call import MANY, ONE, Call, Reply
+from waiaas.chains.call import BATCH_CALLS, MANY, ONE, Call, Fault, Reply
 from waiaas.clock import Clock
 from waiaas.errors import Transient
 
@@ -27,11 +27,19 @@ INFLATABLE = ("gzip", "x-gzip", "deflate")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "gzip"}
 #: what an endpoint answers that is behind, rate limited or starved: agave's NodeUnhealthy, and what providers use
 UNABLE = frozenset({-32005, 429, -32429})
+#: words for a batch of too many calls: geth, erigon, nethermind and what providers put in front of them
+ABOUT_SIZE = ("too large", "limit", "exceed", "maximum", "more than", "size", "too many")
+#: geth's word in the place of each answer that would have made the reply too large
+RESPONSE_TOO_LARGE = "response too large"
 PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 600.0
 COOLDOWN_FACTORS = (1, 2, 4, 8, 10)
 #: a wrong identity is looked for this often
 IDENTITY_SECONDS = 600.0
+
+
+class TooLarge(Exception):
+    """An answer above the cap, ours or the node's own: fewer calls may have smaller ones."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -49,7 +57,8 @@ class Endpoint:
     def __init__(self, name: str, url: str, client: httpx.AsyncClient, limits: Limits, clock: Clock) -> None:
         self.name = name
         self.quarantined: str | None = None
-        self.batches = True
+        #: calls that it takes in one exchange; halved when it says that they are too many
+        self.most_calls = BATCH_CALLS
         self.checking = asyncio.Lock()
         self.verified_at: float | None = None
         #: too far behind the best endpoint to be asked; it may still be sent to
@@ -98,18 +107,45 @@ class Endpoint:
             self.quarantined = reason
             log.error("endpoint quarantined", endpoint=self.name, reason=reason)
 
+    @property
+    def batches(self) -> bool:
+        """It takes more than one call at once."""
+        return self.most_calls > 1
+
     async def exchange(self, calls: Sequence[Call[Any]]) -> dict[int, Reply]:
-        """Replies by id, in one HTTP exchange where the endpoint takes batches; Transient if all of it failed."""
-        if len(calls) > 1 and self.batches:
-            replies = await self._batch(calls)
-            if replies is not None:
-                return replies
-        if len(calls) == 1:
-            return {calls[0].id: await self._single(calls[0])}
-        answers = await asyncio.gather(*map(self._single, calls), return_exceptions=True)
-        found = {call.id: answer for call, answer in zip(calls, answers, strict=True) if isinstance(answer, Reply)}
+        """Replies by id, in as few HTTP exchanges as the endpoint allows; Transient if all of them failed."""
+        groups = [calls[start : start + self.most_calls] for start in range(0, len(calls), self.most_calls)]
+        if len(groups) == 1:
+            return await self._group(calls)
+        answers = await asyncio.gather(*map(self._group, groups), return_exceptions=True)
+        found = {key: reply for answer in answers if isinstance(answer, dict) for key, reply in answer.items()}
         if not found:
             raise next(answer for answer in answers if isinstance(answer, BaseException))
+        return found
+
+    async def _group(self, calls: Sequence[Call[Any]]) -> dict[int, Reply]:
+        """Replies of one exchange, or of smaller ones if it was too much for the endpoint, or its answer for us."""
+        if len(calls) == 1:
+            return {calls[0].id: await self._single(calls[0])}
+        try:
+            replies = await self._batch(calls)
+        except TooLarge:
+            return await self._halves(calls)
+        return await self.exchange(calls) if replies is None else replies
+
+    async def _halves(self, calls: Sequence[Call[Any]]) -> dict[int, Reply]:
+        """One after the other, until the breaker opens: a single call whose answer is too large is a failure."""
+        found: dict[int, Reply] = {}
+        problem = Transient()
+        for half in (calls[: len(calls) // 2], calls[len(calls) // 2 :]):
+            try:
+                found |= await self._group(half)
+            except Transient as error:
+                problem = error
+                if not self.usable:
+                    break
+        if not found:
+            raise problem
         return found
 
     async def close(self) -> None:
@@ -124,34 +160,51 @@ class Endpoint:
 
     async def _single(self, call: Call[Any]) -> Reply:
         timeout = self._limits.request_timeout_seconds * (2 if call.slow else 1)
-        status, body = await self._post(call.body, timeout)
+        try:
+            status, body = await self._post(call.body, timeout)
+        except TooLarge as error:
+            raise self.failed(f"more than {self._limits.max_response_bytes} bytes") from error
         reply = self._decode(ONE, status, body)
         if reply.id != call.id:
             raise self.failed("the reply has another id")
         return reply
 
     async def _batch(self, calls: Sequence[Call[Any]]) -> dict[int, Reply] | None:
-        """None: it does not take batches, now and later."""
+        """None: it takes fewer at once (`most_calls`), now and later. TooLarge: its answer is too much."""
         body = b"[" + b",".join(call.body for call in calls) + b"]"
         status, text = await self._post(body, self._limits.request_timeout_seconds * 2)
         if status >= 400 or text.lstrip()[:1] == b"{":
-            self._no_batches(text)
+            self._fewer(len(calls), status, text)
             return None
         replies = self._decode(MANY, status, text)
+        if len(replies) == 1 and replies[0].error and is_about_size(replies[0].error):
+            # geth answers a batch that is too large with one member
+            self._halve(len(calls))
+            return None
+        if any(reply.error and RESPONSE_TOO_LARGE in reply.error.message.lower() for reply in replies):
+            raise TooLarge
         found = {reply.id: reply for reply in replies if reply.id is not None}
         if len(found) != len(replies) or not found.keys() <= {call.id for call in calls}:
             raise self.failed("the replies have other ids")
         return found
 
-    def _no_batches(self, text: bytes) -> None:
+    def _fewer(self, count: int, status: int, text: bytes) -> None:
+        """Whoever refuses a whole batch takes a smaller one, or none at all."""
         try:
             fault = ONE.decode(text).error
         except (ValueError, RecursionError):
             fault = None
-        if fault and fault.code in UNABLE:
+        if status == 413 or (fault and is_about_size(fault)):
+            self._halve(count)
+        elif fault and fault.code in UNABLE:
             raise self.failed(f"answers {fault.code}", PAUSE_SECONDS)
-        self.batches = False
-        log.info("endpoint takes no batches", endpoint=self.name)
+        else:
+            self.most_calls = 1
+            log.info("endpoint takes no batches", endpoint=self.name)
+
+    def _halve(self, count: int) -> None:
+        self.most_calls = min(self.most_calls, max(count // 2, 1))
+        log.info("endpoint takes smaller batches", endpoint=self.name, calls=self.most_calls)
 
     def _decode(self, decoder: "msgspec.json.Decoder[T]", status: int, body: bytes) -> T:
         try:
@@ -207,5 +260,11 @@ class Endpoint:
         async for chunk in response.aiter_raw() if inflate else response.aiter_bytes():
             body += inflate.decompress(chunk, cap - len(body) + 1) if inflate else chunk
             if len(body) > cap:
-                raise self.failed(f"more than {cap} bytes")
+                raise TooLarge
         return bytes(body)
+
+
+def is_about_size(fault: Fault) -> bool:
+    """A refusal of so many calls at once, not of batches as such."""
+    said = fault.message.lower()
+    return "batch" in said and any(words in said for words in ABOUT_SIZE)

@@ -58,7 +58,6 @@ class Pool:
         chain_ids = {network: profile.identity for network, profile in PROFILES.items()}
         self._identities = {**identities, **GENESIS, **chain_ids}
         self._chains: dict[Network, SolanaChain | EvmChain] = {}
-        self._priced: list[EvmChain] = []
         self._ssl: ssl.SSLContext | None = None
         self._told: set[Quarantined] = set()
         # httpx logs every URL it calls, and a provider's URL carries the key
@@ -106,9 +105,8 @@ class Pool:
         return found
 
     async def watch(self) -> None:
-        """One look at every endpoint of the networks in use: head, latency, identity when due; then at prices."""
+        """One look at every endpoint of the networks in use: head, latency, identity when due."""
         await asyncio.gather(*(chain.rpc.watch() for chain in self._chains.values() if chain.rpc.used))
-        await asyncio.gather(*(chain.refresh() for chain in self._priced if chain.rpc.used))
 
     async def close(self) -> None:
         """Close every connection; callers still waiting get Transient."""
@@ -131,8 +129,7 @@ class Pool:
         # RLP and its friends cost 0.1 s of import, which a wallet on Solana alone need not pay
         from waiaas.chains.evm.adapter import EvmChain
 
-        self._priced.append(chain := EvmChain(network, rpc, self._clock, self._evm_max_fee_gwei))
-        return chain
+        return EvmChain(network, rpc, self._clock, self._evm_max_fee_gwei)
 
     def _address(self, network: Network, url: str, name: str) -> str:
         return f"http://{network}.{name.replace('#', '-')}/" if url == EMBEDDED else url

@@ -67,6 +67,12 @@ class Witness:
         """This endpoint's answer; Transient or NodeRefused if it has none."""
         return await self._rpc.call_at(self._endpoint, method, params, decode)
 
+    async def calls(
+        self, method: str, many: Sequence[Sequence[Any]], decode: Callable[[bytes], T]
+    ) -> list[T | NodeRefused | Transient]:
+        """This endpoint's answer to each, asked together; the error where it has none."""
+        return await self._rpc.calls_at(self._endpoint, method, many, decode)
+
 
 class Rpc:
     """The endpoints of one network in order of preference.
@@ -136,6 +142,22 @@ class Rpc:
         for unanswered in await self._ask(endpoint, [call]):
             unanswered.fail(call.doubt)
         return await call.future
+
+    async def calls_at(
+        self, endpoint: Endpoint, method: str, many: Sequence[Sequence[Any]], decode: Callable[[bytes], T]
+    ) -> list[T | NodeRefused | Transient]:
+        """One endpoint's own answer to each, in as few batches as fit."""
+        calls: list[Call[T]] = [Call(self._id(), method, params, decode, slow=True) for params in many]
+        for group in chunks(calls):
+            for unanswered in await self._ask(endpoint, group):
+                unanswered.fail(unanswered.doubt)
+        outcomes: list[T | NodeRefused | Transient] = []
+        for call in calls:
+            try:
+                outcomes.append(await call.future)
+            except (NodeRefused, Transient) as error:
+                outcomes.append(error)
+        return outcomes
 
     async def watch(self) -> None:
         """Measure head and latency of every endpoint that may be asked; check who it is when that is due."""

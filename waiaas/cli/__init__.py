@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from waiaas.cli.context import Group, error_fields, exit_code
+from waiaas.cli.context import Group, error_fields, exit_code, told
 from waiaas.errors import StartError, UsageWrong, WaiaasError
 
 #: name → module under waiaas.cli that holds it, and its line in the help
@@ -21,9 +21,14 @@ COMMANDS = {
     "status": ("status", "Tell whether the daemon runs and how it is."),
     "agent": ("agent", "Agents: one key on one network each."),
     "session": ("session", "Session tokens for programs that act for an agent."),
+    "owner": ("owner", "Owners: whose wallet has the last word on an agent's money."),
+    "approve": ("approve", "Decide a transaction as the agent's owner: the text is shown, then signed."),
     "tx": ("tx", "Transactions: send, follow, explain, speed up and cancel them."),
     "policy": ("policy", "Policies: what agents may spend."),
     "faucet": ("agent", "Give an agent on a localnet more money."),
+    "kill-switch": ("killswitch", "The kill switch: stop everything at once."),
+    "recover": ("killswitch", "Lift the kill switch: the agents that it stopped act again, sessions stay revoked."),
+    "secret": ("secret", "The secret that session tokens are signed with."),
     "config": ("config", "Read and edit config.toml."),
     "db": ("db", "The database: migrations and checks."),
     "audit": ("audit", "The audit log."),
@@ -43,7 +48,7 @@ class Root(Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"waiaas.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -80,9 +85,7 @@ def fail(error: WaiaasError, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.encode({"ok": False, "error": error_fields(error)}, enc_hook=str))
     else:
-        click.echo(f"Error: {error.message}", err=True)
-        if error.hint:
-            click.echo(error.hint, err=True)
+        click.echo(told(error), err=True)
     return exit_code(error)
 
 

@@ -13,7 +13,7 @@ def agent() -> None:
 
 
 @agent.command()
-@click.option("--name", required=True)
+@click.option("--name", required=True, help="1 to 100 characters.")
 @click.option("--chain", help="solana, unless said otherwise.")
 @click.option("--network", help="The default network of the chain, unless said otherwise.")
 @operator
@@ -57,9 +57,48 @@ def rename(context: Context, api: Api, agent: str, name: str) -> None:
 def terminate(context: Context, api: Api, agent: str, yes: bool) -> None:
     """End an agent for good: sessions revoked, what is not signed cancelled."""
     found = find_agent(api, agent)
+    context.note("What it still holds then stays where it is: withdraw first.")
     confirm(f"Terminate {found['name']} ({found['publicKey']} on {found['network']}) for good?", yes=yes)
     ended = api.call("DELETE", path("agents", found["id"]))
     context.answer({"agent": ended}, fields(ended))
+
+
+@agent.command()
+@click.argument("agent")
+@click.option("--reason", help="Why; for the audit log.")
+@operator
+def suspend(context: Context, api: Api, agent: str, reason: str | None) -> None:
+    """Stop an agent until it is resumed: what is not signed is cancelled."""
+    stopped = api.call("POST", path("agents", find_agent(api, agent)["id"], "suspend"), body={"reason": reason})
+    context.answer({"agent": stopped}, fields(stopped))
+
+
+@agent.command()
+@click.argument("agent")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operator
+def resume(context: Context, api: Api, agent: str, yes: bool) -> None:
+    """Let a suspended agent act again."""
+    found = find_agent(api, agent)
+    confirm(f"Resume {found['name']}, suspended for {found.get('suspensionReason')}?", yes=yes)
+    resumed = api.call("POST", path("agents", found["id"], "resume"))
+    context.answer({"agent": resumed}, fields(resumed))
+
+
+@agent.command()
+@click.argument("agent")
+@click.option("--native", is_flag=True, help="Native money alone; tokens stay.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operator
+def withdraw(context: Context, api: Api, agent: str, native: bool, yes: bool) -> None:
+    """Move what an agent holds to its owner, who must have signed once."""
+    found = find_agent(api, agent)
+    confirm(f"Move everything {found['name']} holds on {found['network']} to {found.get('ownerAddress')}?", yes=yes)
+    scope = "native" if native else "all"
+    accepted = api.call("POST", path("agents", found["id"], "withdraw"), body={"scope": scope})
+    context.answer({"withdrawal": accepted}, table(accepted["transactions"], "id", "type", "asset", "status"))
+    for one in accepted["skipped"]:
+        click.echo(f"Stays: {one['asset']} ({one['reason']}).", err=True)
 
 
 @click.command(cls=Command)

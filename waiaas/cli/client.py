@@ -16,6 +16,7 @@ from waiaas.errors import AgentNotFound, DaemonRefused, DaemonSilent, NotRunning
 TIMEOUT_SECONDS = 30
 #: of a 429: it is the credential that was refused
 LOCKED = "MASTER_PASSWORD_LOCKED"
+OPERATOR = b"X-Master-Password"
 
 Function = Callable[..., Any]
 
@@ -26,6 +27,7 @@ class Api:
     def __init__(self, base_url: str, headers: Mapping[bytes, bytes] | None = None) -> None:
         # trust_env=False: a proxy of the environment must not see the master password
         self._client = httpx.Client(base_url=base_url, headers=headers, trust_env=False)
+        self.operator = OPERATOR in (headers or {})
 
     def __enter__(self) -> "Api":
         return self
@@ -149,7 +151,7 @@ token_option = click.option(
 
 def as_operator(context: Context, options: PasswordOptions) -> dict[bytes, bytes]:
     """The header of the master password, as UTF-8 bytes."""
-    return {b"X-Master-Password": read_password(context, options).encode()}
+    return {OPERATOR: read_password(context, options).encode()}
 
 
 def as_session(token: str) -> dict[bytes, bytes]:

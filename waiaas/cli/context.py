@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from waiaas.clock import Clock
-from waiaas.errors import NotInitialised, StartError, UsageWrong, WaiaasError, WrongPassword
+from waiaas.errors import DaemonRefused, NotInitialised, StartError, UsageWrong, WaiaasError, WrongPassword
 from waiaas.paths import DataDir, locate
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+#: details for programs alone
+UNTOLD = ("requestId", "issues", "decision")
+#: columns of a table that no terminal cuts
+WIDEST = 100_000
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -81,7 +85,7 @@ def show(renderable: "RenderableType") -> None:
     """Print a table as wide as the terminal, or as wide as it needs where there is none."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 240, soft_wrap=not sys.stdout.isatty()).print(renderable)
+    Console(width=None if sys.stdout.isatty() else WIDEST, soft_wrap=not sys.stdout.isatty()).print(renderable)
 
 
 class Command(click.Command):
@@ -109,12 +113,35 @@ class Group(click.Group):
     command_class = Command
     group_class: type | None = type
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The whole line of each command, where click would cut it."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (command and command.help) or "") for name, command in commands])
+
 
 def exit_code(error: WaiaasError) -> int:
     """4 for a wrong password, the error's own code if it is meant for a command, else 1."""
     if isinstance(error, WrongPassword):
         return 4
     return error.exit_code if isinstance(error, StartError) else 1
+
+
+def told(error: WaiaasError) -> str:
+    """The error for people: its message, what to do, and of a refusal the code and the details that the hint names."""
+    lines = [f"Error: {error.message}", error.hint or ""]
+    if isinstance(error, DaemonRefused):
+        from waiaas.cli.show import text
+
+        known = {"code": error.code, **error.details}
+        lines += [
+            f"  {name}: {text(name, value)}"
+            for name, value in known.items()
+            if name not in UNTOLD and isinstance(value, int | str)
+        ]
+        if made := known.get("transactionId"):
+            lines.append(f"'waiaas tx why {made}' tells more.")
+    return "\n".join(line for line in lines if line)
 
 
 def error_fields(error: WaiaasError) -> dict[str, Any]:

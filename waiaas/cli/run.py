@@ -14,7 +14,7 @@ from waiaas.config import Config
 from waiaas.config.load import load
 from waiaas.errors import WaiaasError
 from waiaas.files import sweep, write_atomic
-from waiaas.lifecycle import hold, holder
+from waiaas.lifecycle import hold, holder, keep_started
 from waiaas.paths import DataDir, check
 
 
@@ -80,6 +80,7 @@ def serve(
 
     def when_ready() -> None:
         write_atomic(context.data.pid, f"{os.getpid()}\n".encode())
+        keep_started()
         ready(config)
 
     sweep_temporaries(context.data)

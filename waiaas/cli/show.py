@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+#: columns that a narrow terminal leaves whole: an id is what the next command takes
+WHOLE = ("id", "name", "type", "status", "tier")
+
 
 def table(items: Iterable[Mapping[str, Any]], *columns: str) -> Table:
     """The named fields of each item; those that end in At or _at are times."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column, no_wrap=True)
+        shown.add_column(column, no_wrap=column in WHOLE)
     for item in items:
         shown.add_row(*(text(column, item.get(column)) for column in columns))
     return shown

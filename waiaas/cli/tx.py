@@ -12,7 +12,7 @@ from waiaas.cli.client import Api, find_agent, path
 from waiaas.cli.context import Context, Group
 from waiaas.cli.show import fields, table
 from waiaas.cli.why import explain, locked, written
-from waiaas.errors import DaemonRefused, KillSwitchActive
+from waiaas.errors import DaemonRefused, KillSwitchActive, UsageWrong
 
 LONGEST_WAIT_SECONDS = 60
 ATTEMPT_COLUMNS = (
@@ -75,9 +75,9 @@ def send(
 
 @tx.command("list")
 @click.option("--agent", help="Id or name, for the operator.")
-@click.option("--status")
-@click.option("--type", "kind", metavar="TYPE")
-@click.option("--limit", type=int)
+@click.option("--status", help="Only in this status.")
+@click.option("--type", "kind", metavar="TYPE", help="Only of this type.")
+@click.option("--limit", type=int, help="So many; 20, unless said otherwise.")
 @click.option("--cursor", help="Continue after this id.")
 @client.session_or_operator
 def list_transactions(
@@ -90,6 +90,8 @@ def list_transactions(
     cursor: str | None,
 ) -> None:
     """List transactions, newest first."""
+    if agent and not api.operator:
+        raise UsageWrong("--agent is for the operator: leave --token and WAIAAS_SESSION_TOKEN away.")
     agent_id = find_agent(api, agent)["id"] if agent else None
     query = {"agentId": agent_id, "status": status, "type": kind, "limit": limit, "cursor": cursor}
     page = api.call("GET", "/v1/transactions", query=query)

@@ -74,7 +74,10 @@ def locked(details: Fields) -> Explanation:
             "Nothing is signed, and what is signed is not sent again, but watched to its end: it may still land.",
             "What was not signed when the switch was thrown is cancelled, and will never be paid.",
         ],
-        options=[Option("waiaas audit list", "Everything that was done is there, read from the database itself.")],
+        options=[
+            Option("waiaas audit list", "Everything that was done is there, read from the database itself."),
+            Option("waiaas recover", "The operator lifts the switch; what was cancelled stays cancelled."),
+        ],
     )
 
 
@@ -95,8 +98,9 @@ def _known(tx: Fields, attempts: Sequence[Fields], now: int) -> Iterator[str]:
             yield UNSIGNED
         case "QUEUED":
             yield f"Its tier is {tx['tier']}. {UNSIGNED}"
+            yield from _tier(tx)
             if tx["downgradedFrom"]:
-                yield "Its owner would have to approve so much; no owner has proven a key, so it waits instead."
+                yield "Its owner would have to approve so much; no owner has proved the key, so it waits instead."
         case "SUBMITTED":
             yield "It is signed and may land; only evidence from the chain ends it."
         case "CONFIRMED":
@@ -106,6 +110,15 @@ def _known(tx: Fields, attempts: Sequence[Fields], now: int) -> Iterator[str]:
     yield from _waiting(tx, now)
     yield from (_attempt(attempt, now) for attempt in attempts)
     yield from (_child(tx, child) for child in tx["children"])
+
+
+def _tier(tx: Fields) -> Iterator[str]:
+    """The rules that made it wait."""
+    wanted = tx["downgradedFrom"] or tx["tier"]
+    for rule in tx["decision"]["rules"] if tx["decision"] else ():
+        if rule["tier"] == wanted:
+            sums = f" ({rule['observed']}, the bound is {rule['limit']})" if rule["limit"] else ""
+            yield f"{rule['type']} asks for {wanted}: {rule['message']}{sums}."
 
 
 def _asked(tx: Fields) -> str:
@@ -217,7 +230,7 @@ def _next(tx: Fields, attempts: Sequence[Fields], now: int) -> Iterator[str]:
         case "QUEUED" if tx["tier"] == "DELAY":
             yield f"It goes on {at(tx['executeAt'], now)}, unless it is cancelled or the limits refuse it by then."
         case "QUEUED":
-            yield f"It waits for its owner's approval until {at(tx['approvalExpiresAt'], now)}, and expires then."
+            yield f"It waits for its owner's approval and expires {at(tx['approvalExpiresAt'], now)}."
         case "SUBMITTED":
             yield from _submitted(tx, attempts)
         case "CONFIRMED" if tx["confirmation"] and not tx["confirmation"]["finalized"]:
@@ -257,6 +270,11 @@ def _options(tx: Fields) -> Iterator[Option]:
                 f"waiaas tx why {tx['parentId']}", "The whole batch is cancelled or followed, not an item of it."
             )
         case "PENDING" | "QUEUED":
+            if tx["status"] == "QUEUED" and tx["approvalExpiresAt"]:
+                yield Option(
+                    f"waiaas approve {tx['id']}",
+                    "Its owner signs, and it goes on at once; with --reject it ends CANCELLED instead.",
+                )
             yield Option(f"waiaas tx cancel {tx['id']}", f"It ends CANCELLED, for certain unpaid. {GIVEN_BACK}")
         case "EXECUTING":
             yield Option(None, "Wait: it is being signed, and can neither be cancelled nor replaced before it is.")

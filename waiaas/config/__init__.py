@@ -186,6 +186,12 @@ class Security(msgspec.Struct, frozen=True):
     policy_defaults_approval_timeout: Annotated[
         int, Meta(ge=300, le=86400, description="approval_timeout of a SPENDING_LIMIT that names none, in seconds")
     ] = 3600
+    kill_switch_recovery_cooldown: Annotated[
+        int, Meta(ge=0, le=86400, description="seconds from asking to lift the kill switch to lifting it; 0: at once")
+    ] = 0
+    allow_nonce_only_owner_signatures: Annotated[
+        bool, Meta(description="owners may sign the bare nonce of GET /v1/nonce: it proves who, not what")
+    ] = False
     rate_limit_global_ip_rpm: Annotated[
         int, Meta(ge=0, le=100000, description="requests a minute from one address; 0 is no limit")
     ] = 1000

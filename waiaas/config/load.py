@@ -185,6 +185,8 @@ def notices(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """What is allowed and worth a line in the log."""
     if config.daemon.hostname == "0.0.0.0":
         yield "daemon.hostname is 0.0.0.0: whoever reaches this machine reaches the API; this is for containers"
+    if config.security.allow_nonce_only_owner_signatures:
+        yield "security.allow_nonce_only_owner_signatures is on: an owner's signature says who, and not to what"
     for variable in sorted(environ):
         known = variable in OTHER_VARIABLES or variable in VARIABLES or variable.startswith(PREFIXES)
         if variable.startswith("WAIAAS_") and not known:

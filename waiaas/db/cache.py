@@ -34,6 +34,10 @@ class Cache(Generic[T]):
                 del self._values[next(iter(self._values))]
         return value
 
+    def forget(self, key: str) -> None:
+        """Load it anew at the next `get`: what it is read from has changed without a commit."""
+        self._on_commit(frozenset({f"{self._prefix}:{key}"}))
+
     def _on_commit(self, topics: frozenset[str]) -> None:
         for topic in topics:
             prefix, _, key = topic.partition(":")

@@ -1,34 +1,55 @@
 """What a request does, one entry per movement of money, grant and call: all that policy judges, booked or denied."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from waiaas.domain.asset import token_asset
-from waiaas.domain.calldata import APPROVE, call_effects
+from waiaas.domain.calldata import APPROVE, MULTICALLS, call_effects
 from waiaas.domain.chain import Chain, native_asset
 from waiaas.domain.instruction import instruction_effects
-from waiaas.domain.request import Approve, Batch, ContractCall, Effect, Item, Request, TokenTransfer, Transfer
+from waiaas.domain.request import (
+    Approve,
+    Batch,
+    ContractCall,
+    Effect,
+    Item,
+    Request,
+    Sweep,
+    SweepToken,
+    TokenTransfer,
+    Transfer,
+)
 
 
 def effects(request: Request, chain: Chain, *, sender: str) -> tuple[Effect, ...]:
     """Every effect of a canonical request of `sender`, a batch's in the order of its items. Pure; no node is asked.
 
     A call yields itself and what its data is known to do. Of an SPL transfer inside a call the counterparty is the
-    receiving token account, for its owner cannot be known here; the adapter may resolve it.
+    receiving token account, for its owner cannot be known here; the adapter may resolve it. A withdrawal's sweep has no
+    amount until it is built.
     """
-    if isinstance(request, Batch):
-        return tuple(_indexed(request.instructions, chain, sender))
-    return tuple(_item_effects(request, chain, sender))
+    match request:
+        case Batch():
+            return tuple(_indexed(request.instructions, chain, sender))
+        case Sweep(to=to):
+            return (Effect("TRANSFER", to, native_asset(chain)),)
+        case SweepToken(to=to, token=token):
+            return (Effect("TOKEN_TRANSFER", to, token_asset(chain, token.address)),)
+        case _:
+            return tuple(_item_effects(request, chain, sender))
 
 
-def sets_allowance(effect: Effect) -> bool:
-    """Whether landing leaves the spender with exactly this amount, so that what it was let spend before is void.
+def allowances_set(found: Sequence[Effect]) -> list[Effect]:
+    """The approvals whose landing leaves the spender with exactly their amount, so that what was let before is void.
 
-    Not so where a call adds to an allowance or may be taken by a contract that does not know it.
+    Not so where a call adds to an allowance, or may be taken by a contract that does not know it: a multicall that a
+    fallback swallows has revoked nothing.
     """
-    return effect.kind == "APPROVE" and effect.asset is not None and effect.selector in (None, APPROVE)
+    wrapped = {one.index for one in found if one.kind == "CONTRACT_CALL" and one.selector in MULTICALLS}
+    approvals = (one for one in found if one.kind == "APPROVE" and one.asset is not None)
+    return [one for one in approvals if one.selector in (None, APPROVE) and one.index not in wrapped]
 
 
 def _indexed(items: Iterable[Item], chain: Chain, sender: str) -> Iterator[Effect]:
@@ -90,5 +111,10 @@ def copies(request: Request, chain: Chain) -> Copies:
             contract = request.program_id or request.to
             method = request.calldata[:10] if request.calldata else None
             return Copies(to_address=contract, contract_address=contract, method_signature=method)
+        case Sweep(to=to):
+            return Copies(asset=native_asset(chain), to_address=to)
+        case SweepToken(to=to, token=token):
+            asset = token_asset(chain, token.address)
+            return Copies(asset=asset, to_address=to, token_mint=token.address)
         case Batch():
             return Copies()

@@ -1,6 +1,7 @@
 """Reading one JSON object strictly: every key known and given once, everything that is wrong collected."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from waiaas.domain.money import parse_amount
@@ -102,6 +103,7 @@ def parse_object(raw: object, path: str, names: tuple[str, ...], read: Callable[
     return made
 
 
+@cache
 def camel(name: str) -> str:
     """`instant_max` is `instantMax`."""
     first, *rest = name.split("_")

@@ -47,6 +47,20 @@ class LedgerRow(msgspec.Struct, frozen=True):
     settled_at: int | None
 
 
+class OpenAllowance(msgspec.Struct, frozen=True):
+    """A RESERVED row of kind ALLOWANCE, the agent's address and ledger version, the block or slot that granted it.
+
+    `by_request`: by an APPROVE and not inside a call or batch; on Solana it is the associated account's then.
+    """
+
+    row: LedgerRow
+    owner: str
+    ledger_version: int
+    block: int
+    is_final: bool
+    by_request: bool
+
+
 class _Open:
     """Open rows by transaction and their totals, never changed once made; a change copies one shard of many."""
 
@@ -187,6 +201,10 @@ class Book:
         mine = sum(row.reserved for row in own if row.asset == asset and row.kind is kind)
         return self._open.totals.get((asset, kind), 0) - mine
 
+    def set_aside(self, tx_id: str) -> tuple[LedgerRow, ...]:
+        """The RESERVED rows of one transaction."""
+        return self._open.rows(tx_id)
+
     def allowance(self, asset: str, spender: str, *, without: str | None = None) -> int:
         """What is booked as open for the spender, `without` a transaction's own; looks at every open row."""
         opened = (row for shard in self._open.shards for rows in shard.values() for row in rows)
@@ -195,6 +213,14 @@ class Book:
             for row in opened
             if (row.kind, row.asset, row.spender) == (LedgerKind.ALLOWANCE, asset, spender) and row.tx_id != without
         )
+
+    def allowances(self) -> dict[tuple[str, str], int]:
+        """(asset, spender) → what is booked as open or asked for; looks at every open row."""
+        found: dict[tuple[str, str], int] = {}
+        for row in (row for shard in self._open.shards for rows in shard.values() for row in rows):
+            if row.kind is LedgerKind.ALLOWANCE and row.spender is not None:
+                found[row.asset, row.spender] = found.get((row.asset, row.spender), 0) + row.reserved
+        return found
 
     def next_release(
         self, asset: str, window_seconds: int, now: int, *, room: int, without: str | None = None

@@ -83,9 +83,6 @@ PARSERS: Mapping[PolicyType, Callable[[object, Chain | None], Rules]] = {
     PolicyType.AUTO_STOP: parse_auto_stop,
 }
 
-#: the types this version can enforce; any other is refused, because a stored rule that nothing obeys is a lie
-ENFORCED = tuple(kind for kind in PolicyType if kind is not PolicyType.AUTO_STOP)
-
 #: the types of which an agent's policy may set aside the global ones
 OVERRIDABLE = frozenset(
     {
@@ -125,8 +122,6 @@ def canonical_type(text: str) -> PolicyType:
 
 def parse_rules(type: PolicyType, raw: Mapping[str, Any], *, chain: Chain | None) -> Rules:
     """Rules as sent; `chain` is the agent's, None for a global policy. ValidationFailed names every issue."""
-    if type not in ENFORCED:
-        raise ValidationFailed(("type", f"is not enforced by this version, which knows {', '.join(ENFORCED)}"))
     return PARSERS[type](raw, chain)
 
 

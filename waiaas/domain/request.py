@@ -68,7 +68,46 @@ class Batch(msgspec.Struct, frozen=True, tag="BATCH", tag_field="type"):
     instructions: tuple[Item, ...]
 
 
-Request = Item | Batch
+class Left(msgspec.Struct, frozen=True):
+    """A token that a withdrawal leaves behind: `frozen` by its issuer, or `unsupported` here."""
+
+    asset: str
+    reason: str
+
+
+class SweepToken(msgspec.Struct, frozen=True, tag="SWEEP_TOKEN", tag_field="type"):
+    """The whole balance of a token; how much that is, is known when it is built.
+
+    `account` is the token account on Solana, which is closed when it is empty.
+    """
+
+    to: str
+    token: Token
+    account: str | None = None
+
+
+class Sweep(msgspec.Struct, frozen=True, tag="SWEEP", tag_field="type"):
+    """All native money that the fee leaves, last of a withdrawal: once the rows `after` are final.
+
+    `scope` is all or native; `left` is what `all` did not include.
+    """
+
+    to: str
+    scope: str
+    after: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+
+
+#: what only a withdrawal asks for; its amount is decided when it is built
+Sweeping = Sweep | SweepToken
+Request = Item | Batch | Sweeping
+
+
+def swept(sweep: Sweeping, amount: int) -> Transfer | TokenTransfer:
+    """What a sweep comes to, once it is known how much there is."""
+    if isinstance(sweep, SweepToken):
+        return TokenTransfer(sweep.to, str(amount), sweep.token)
+    return Transfer(sweep.to, str(amount))
 
 
 class Effect(msgspec.Struct, frozen=True):

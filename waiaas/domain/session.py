@@ -51,6 +51,12 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
         for asset, limit in sorted((self.limits or {}).items()):
             yield f"limits.{asset}.", asset, limit
 
+    @property
+    def has_totals(self) -> bool:
+        """Whether anything here is judged by what was spent before."""
+        limits = (self.limits or {}).values()
+        return self.max_total_amount is not None or any(limit.max_total_amount is not None for limit in limits)
+
 
 class Session(msgspec.Struct, frozen=True):
     """A row of `sessions`; only the SHA-256 of the token is known."""
@@ -68,6 +74,8 @@ class Session(msgspec.Struct, frozen=True):
     last_renewed_at: int | None
     revoked_at: int | None
     created_at: int
+    #: when it was told that its renewals or its life come to an end
+    expiring_noted_at: int | None = None
 
     @property
     def about(self) -> About:
@@ -142,9 +150,13 @@ def _read_limits(fields: Fields, chain: Chain, issues: list[tuple[str, str]]) ->
     if not isinstance(raw, Mapping):
         fields.refuse("limits", "must be an object of assets")
         return
+    seen: set[str] = set()
     for name, value in raw.items():
         inner = Fields(value, fields.path(f"limits.{str(name)[:80]}"), AssetConstraint.__struct_encode_fields__, issues)
         asset = _own_asset(inner, str(name), chain)
+        if asset in seen:
+            inner.refuse(None, "names the same asset as another entry")
+        seen.add(asset)
         limit = AssetConstraint(**{key: _read_amount(inner, key, chain) for key in AMOUNTS})
         if limit == AssetConstraint():
             inner.refuse(None, "must give maxAmountPerTx or maxTotalAmount")

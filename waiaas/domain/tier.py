@@ -27,3 +27,7 @@ _SEVERITY = {tier: place for place, tier in enumerate(Tier)}
 def stricter(first: Tier, second: Tier) -> Tier:
     """The more severe of two tiers."""
     return first if first.severity >= second.severity else second
+
+
+#: tiers that wait before they are executed
+QUEUING = frozenset({Tier.DELAY, Tier.APPROVAL})

@@ -88,6 +88,9 @@ class Reason(StrEnum):
     """`error_code` of a row that no refusal and no chain error names."""
 
     CANCELLED_BY_CALLER = "CANCELLED_BY_CALLER"
+    OWNER_REJECTED = "OWNER_REJECTED"
+    OWNER_CHANGED = "OWNER_CHANGED"
+    APPROVAL_TIMEOUT = "APPROVAL_TIMEOUT"
     KILL_SWITCH = "KILL_SWITCH"
     AGENT_SUSPENDED = "AGENT_SUSPENDED"
     AGENT_TERMINATED = "AGENT_TERMINATED"
@@ -146,6 +149,11 @@ class Transaction(msgspec.Struct, frozen=True):
     def about(self) -> About:
         return About(self.agent_id, self.session_id, self.id)
 
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether it is the operator's, to the owner: no policy judges it, and no ledger row speaks of it."""
+        return self.origin is TransactionOrigin.WITHDRAW
+
 
 class Followed(msgspec.Struct, frozen=True):
     """A row of `attempts` but for its bytes: what following it needs; `max_fee` and `fee` in base units."""
@@ -194,6 +202,19 @@ class Progress(msgspec.Struct, frozen=True):
     attempt_finished_at: int | None
     approved_at: int | None
     rejected_at: int | None
+    #: until when the owner may decide; None where the owner is not asked
+    approval_expires_at: int | None = None
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    """A SUBMITTED transaction: what may still land, and until when (a block height, or its nonce's use)."""
+
+    id: str
+    agent_id: str
+    network: Network
+    tx_hash: str
+    last_valid_block_height: int | None
+    nonce: int | None
 
 
 class View(msgspec.Struct, frozen=True):

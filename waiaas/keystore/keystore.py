@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,12 @@ class Keystore:
         self._password = password
         self._keys: dict[str, Key] = {}
         self._locked = False
+        #: root key overwritten: nothing is signed, sealed values still open
+        self._at_rest = False
+        #: how often it was put to rest: a key that was read meanwhile is not taken
+        self._rests = 0
+        #: held for moments, by what wipes or takes the root key: `wake` runs in a thread
+        self._turn = threading.Lock()
 
     @classmethod
     def unlock(cls, directory: Path, password: str) -> "Keystore":
@@ -67,9 +74,34 @@ class Keystore:
 
     def lock(self) -> None:
         """Overwrite root and seal keys; nothing can be signed, sealed or unsealed any more."""
-        self._locked = True
-        wipe(self._root)
-        self._seals.wipe()
+        with self._turn:
+            self._locked = True
+            wipe(self._root)
+            self._seals.wipe()
+
+    def rest(self) -> None:
+        """Overwrite the root key: no key of an agent can be used until `wake`; values are still sealed and unsealed."""
+        with self._turn:
+            self._at_rest = True
+            self._rests += 1
+            wipe(self._root)
+
+    def wake(self, password: bytes) -> None:
+        """Read the root key again with one Argon2id; WrongPassword or KeystoreCorrupted otherwise.
+
+        KeystoreLocked if it was locked, or put to rest again while the key was read: whoever was last decides.
+        """
+        rests = self._rests
+        opened = open_master(self._directory, password)
+        for seal in opened.seals.values():
+            wipe(seal)
+        with self._turn:
+            if not self._locked and self._rests == rests:
+                self._root = opened.root
+                self._at_rest = False
+                return
+        wipe(opened.root)
+        raise KeystoreLocked("The keystore was locked while its root key was read.")
 
     def load(self, agents: Mapping[str, str]) -> dict[str, str]:
         """Read the files of these agents (id → public key of the row); those in quarantine, with the reason."""
@@ -131,7 +163,7 @@ class Keystore:
 
     def usable(self, agent_id: str) -> bool:
         """Whether this agent can sign now."""
-        return not self._locked and agent_id in self._keys
+        return not self._locked and not self._at_rest and agent_id in self._keys
 
     def sign(self, agent_id: str, payload: bytes) -> bytes:
         """Ed25519: 64 bytes over `payload`; secp256k1: r‖s‖v over a 32-byte hash. KeyUnreadable, KeystoreLocked."""
@@ -144,12 +176,12 @@ class Keystore:
 
     def seal(self, place: str, plaintext: bytes) -> str:
         """Encrypt a value that belongs in `place` (`table|column|row key`) and opens nowhere else."""
-        self._require_unlocked()
+        self._require_open_seals()
         return self._seals.seal(place, plaintext)
 
     def unseal(self, place: str, text: str) -> bytes:
         """The value sealed for `place`; KeystoreCorrupted if it was changed, moved or sealed elsewhere."""
-        self._require_unlocked()
+        self._require_open_seals()
         return self._seals.unseal(place, text)
 
     def _read(self, agent_id: str, public_key: str) -> Key:
@@ -228,6 +260,11 @@ class Keystore:
         return self._directory / f"{agent_id}.json"
 
     def _require_unlocked(self) -> None:
+        self._require_open_seals()
+        if self._at_rest:
+            raise KeystoreLocked("The kill switch is on: no key can be used.")
+
+    def _require_open_seals(self) -> None:
         if self._locked:
             raise KeystoreLocked("The keystore is locked.")
 

@@ -1,6 +1,7 @@
 """JSON-RPC 2.0 over HTTP as an ASGI application; it knows no chain (https://www.jsonrpc.org/specification)."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+import asyncio
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -25,9 +26,12 @@ Method = Callable[[list[Any]], Any]
 class JsonRpc:
     """Serves `methods`, each a function of its positional params; `settle` runs before each."""
 
-    def __init__(self, methods: Mapping[str, Method], settle: Callable[[], None]) -> None:
+    def __init__(
+        self, methods: Mapping[str, Method], settle: Callable[[], None], slow: Collection[str] = frozenset()
+    ) -> None:
         self._methods = methods
         self._settle = settle
+        self._slow = slow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request, or the server's lifespan; a WebSocket is closed at once."""
@@ -36,12 +40,12 @@ class JsonRpc:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
-            status, body = self.respond(scope, await read(receive))
+            status, body = await self.respond(scope, await read(receive))
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    def respond(self, scope: MutableMapping[str, Any], body: bytes | None) -> tuple[int, bytes]:
+    async def respond(self, scope: MutableMapping[str, Any], body: bytes | None) -> tuple[int, bytes]:
         """HTTP status and body. As on a node, GET /health is "ok" and a body must call itself JSON."""
         if scope["method"] == "GET" and scope["path"] == "/health":
             return 200, b"ok"
@@ -52,19 +56,28 @@ class JsonRpc:
             return 415, b"Content-Type: application/json is required."
         if body is None:
             return 413, b"The request is too large."
-        return 200, self.answer(body)
+        return 200, await self.answer(body)
 
-    def answer(self, body: bytes) -> bytes:
-        """The reply to one call or to a batch, in its order; empty if nothing in it wants a reply."""
+    async def answer(self, body: bytes) -> bytes:
+        """The reply to one call or to a batch, in its order; empty if nothing in it wants a reply.
+
+        Whoever else the process serves has a turn after each call of a method that is `slow`.
+        """
         try:
             request = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return msgspec.json.encode(fault(None, PARSE_ERROR, "Parse error"))
         if isinstance(request, list) and request:
-            replies = [reply for call in request if (reply := self.reply(call)) is not None]
+            replies = [reply for call in request if (reply := await self._in_turn(call)) is not None]
             return msgspec.json.encode(replies) if replies else b""
         reply = self.reply(request)
         return b"" if reply is None else msgspec.json.encode(reply)
+
+    async def _in_turn(self, request: Any) -> dict[str, Any] | None:
+        reply = self.reply(request)
+        if isinstance(request, dict) and request.get("method") in self._slow:
+            await asyncio.sleep(0)
+        return reply
 
     def reply(self, request: Any) -> dict[str, Any] | None:
         """The reply to one call; None for a notification."""

@@ -146,11 +146,13 @@ async def _stop(core: Core, agent_id: str, actor: Actor) -> None:
     async with core.lock(agent_id):
         now = core.clock.now()
         rows = await transactions.open_of_agent(core.db, agent_id)
+        live = await sessions.not_revoked(core.db, agent_id)
+        told = {"cancelled": [tx.id for tx in rows], "sessionsRevoked": live}
         await core.db.commit(
             agents.mark_terminating(agent_id, now),
-            sessions.revoke_all_of(agent_id, Reason.AGENT_TERMINATED, now),
+            sessions.revoke_all_of(agent_id, Reason.AGENT_TERMINATED, now, count=len(live)),
             *cancel_all(rows, Reason.AGENT_TERMINATED, now, actor),
-            audit.record(AuditEvent.AGENT_TERMINATING, actor, now, About(agent_id), cancelled=[tx.id for tx in rows]),
+            audit.record(AuditEvent.AGENT_TERMINATING, actor, now, About(agent_id), **told),
         )
 
 

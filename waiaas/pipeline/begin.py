@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from waiaas.domain.agent import Agent
+from waiaas.domain.agent import Agent, OwnerState
+from waiaas.domain.approval import Approval
 from waiaas.domain.chain import Chain
 from waiaas.domain.decision import Decision, Outcome
 from waiaas.domain.effects import copies, effects
@@ -102,6 +103,28 @@ def due(decision: Decision, now: int) -> int | None:
             return now + decision.approval_timeout
         case _:
             return None
+
+
+def needs_owner(decision: Decision) -> bool:
+    """Whether an owner's word is wanted, be it that a delay stands in for it."""
+    return Tier.APPROVAL in (decision.tier, decision.downgraded_from)
+
+
+def asked_of_owner(agent: Agent, decision: Decision, tx: Transaction) -> Approval | None:
+    """The approval that opens with a queued transaction; an owner not proved yet may prove the key by it."""
+    if not needs_owner(decision) or agent.owner_state is OwnerState.NONE:
+        return None
+    assert tx.due_at is not None
+    return Approval(
+        id=new_id(),
+        tx_id=tx.id,
+        expires_at=tx.due_at,
+        approved_at=None,
+        rejected_at=None,
+        closed_at=None,
+        max_fee=None,
+        created_at=tx.created_at,
+    )
 
 
 def queued(tx: Transaction, due_at: int) -> Transaction:

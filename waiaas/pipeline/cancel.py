@@ -2,17 +2,28 @@
 
 from waiaas.domain.event import Actor
 from waiaas.domain.transaction import Reason, Status, Transaction
-from waiaas.errors import AlreadyProcessed, Reconciling, StaleState, TransactionNotFound
+from waiaas.errors import AlreadyProcessed, PolicyDenied, Reconciling, StaleState, TransactionNotFound
 from waiaas.pipeline import family
 from waiaas.pipeline.core import Core
 from waiaas.repositories import transactions
 
 
+def must_be_its_own(tx: Transaction) -> None:
+    """PolicyDenied where a session would meddle with a withdrawal: that is between operator and owner."""
+    if tx.is_withdrawal:
+        raise PolicyDenied("This is a withdrawal to the owner: no session can stop or change it.")
+
+
 async def cancel(core: Core, tx_id: str, agent_id: str | None, actor: Actor) -> Transaction:
-    """PENDING or QUEUED → CANCELLED, once; AlreadyProcessed when another step was first, TransactionNotFound."""
+    """PENDING or QUEUED → CANCELLED, once; AlreadyProcessed when another step was first, TransactionNotFound.
+
+    `agent_id` is given for a session, which may not touch a withdrawal: PolicyDenied.
+    """
     tx = await transactions.get(core.db, tx_id)
     if agent_id is not None and tx.agent_id != agent_id:
         raise TransactionNotFound()
+    if agent_id is not None:
+        must_be_its_own(tx)
     if tx.network in core.reconciling:
         raise Reconciling()
     if tx.status not in (Status.PENDING, Status.QUEUED):

@@ -7,12 +7,16 @@ import msgspec
 
 from waiaas.chains import base
 from waiaas.domain.chain import Network
-from waiaas.domain.transaction import AttemptKind, AttemptStatus, Followed
+from waiaas.domain.tier import Tier
+from waiaas.domain.transaction import AttemptKind, AttemptStatus, Followed, Transaction
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.each import each
 from waiaas.pipeline.follow import follow
 from waiaas.pipeline.land import finalize, land, unland
-from waiaas.repositories import attempts
+from waiaas.repositories import attempts, ledger, transactions
+
+#: large enough to have waited: one endpoint's word is not enough even for their success
+SECONDED = (Tier.DELAY, Tier.APPROVAL)
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -32,10 +36,14 @@ class Group(msgspec.Struct, frozen=True):
             seen = self.sightings.get(attempt.tx_hash)
             if seen is None or attempt.status is AttemptStatus.LANDED:
                 continue
-            pays = seen.ok and attempt.kind is not AttemptKind.CANCEL
-            if seen.confirmed if pays else seen.finalized:
+            if seen.confirmed if _pays(attempt, seen) else seen.finalized:
                 return attempt
         return None
+
+
+def _pays(attempt: Followed, seen: base.Sighting) -> bool:
+    """Whether the money moved; otherwise the end gives it back."""
+    return seen.ok and attempt.kind is not AttemptKind.CANCEL
 
 
 async def confirm(core: Core, network: Network) -> int:
@@ -43,10 +51,18 @@ async def confirm(core: Core, network: Network) -> int:
 
     Transient when no endpoint answers: then nothing is known and nothing changes.
     """
-    followed = await attempts.open_on(core.db, network)
-    if not followed:
-        return 0
-    chain = core.chains.chain(network)
+    count, after = 0, ""
+    while True:
+        followed, more = await attempts.open_on(core.db, network, after=after)
+        if followed:
+            await _look(core, core.chains.chain(network), followed)
+        count += len(followed)
+        if more is None:
+            return count
+        after = more
+
+
+async def _look(core: Core, chain: base.Chain, followed: list[Followed]) -> None:
     sightings = await chain.statuses([attempt.tx_hash for attempt in followed])
     by_transaction: defaultdict[str, list[Followed]] = defaultdict(list)
     for attempt in followed:
@@ -61,18 +77,42 @@ async def confirm(core: Core, network: Network) -> int:
         *(_watch_landed(core, group, attempt) for group, attempt in landed),
         follow(core, chain, [(group.attempts, group.sightings) for group in missing]),
     )
-    return len(followed)
 
 
 async def _land_all(core: Core, chain: base.Chain, landing: list[tuple[Group, Followed]]) -> None:
-    receipts = await chain.receipts([attempt.tx_hash for _, attempt in landing]) if landing else {}
+    if not landing:
+        return
+    receipts = await chain.receipts([attempt.tx_hash for _, attempt in landing])
+    ids = [attempt.tx_id for _, attempt in landing]
+    found, rows = await transactions.get_all(core.db, ids), await ledger.of_transactions(core.db, ids)
+    doubtful = await _unseconded(chain, landing, found)
     await each(
         *(
-            land(core, attempt, _rivals(group, attempt), group.sightings[attempt.tx_hash], receipts[attempt.tx_hash])
+            land(
+                core,
+                found[attempt.tx_id],
+                rows[attempt.tx_id],
+                attempt,
+                _rivals(group, attempt),
+                group.sightings[attempt.tx_hash],
+                receipts[attempt.tx_hash],
+            )
             for group, attempt in landing
-            if attempt.tx_hash in receipts
+            if attempt.tx_hash in receipts and attempt.tx_id in found and attempt.tx_hash not in doubtful
         )
     )
+
+
+async def _unseconded(
+    chain: base.Chain, landing: list[tuple[Group, Followed]], found: Mapping[str, Transaction]
+) -> set[str]:
+    """What only one of several endpoints has seen: ends that give money back, and successes of what had to wait."""
+    asked = {}
+    for group, attempt in landing:
+        seen, tx = group.sightings[attempt.tx_hash], found.get(attempt.tx_id)
+        if tx is not None and (tx.tier in SECONDED or not _pays(attempt, seen)):
+            asked[attempt.tx_hash] = seen
+    return asked.keys() - await chain.seconded(asked) if asked else set()
 
 
 def _rivals(group: Group, attempt: Followed) -> list[Followed]:

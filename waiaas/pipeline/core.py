@@ -19,6 +19,7 @@ from waiaas.keystore import Keystore
 from waiaas.metrics import Metrics
 from waiaas.pipeline.books import Books
 from waiaas.pipeline.lanes import Lanes
+from waiaas.pipeline.usages import Usages
 from waiaas.pipeline.watch import Watch
 from waiaas.repositories import agents, policies, sessions, switch
 
@@ -47,8 +48,14 @@ class Core:
         self.metrics = Metrics(clock)
         self.started_at = clock.now()
         self.stopping = False
+        #: for how many seconds the event loop last stood still, and when that was noticed
+        self.stood_still: tuple[float, int] | None = None
         #: networks whose signed bytes were not all looked up since the start: nothing is accepted or signed there
         self.reconciling: set[Network] = set()
+        #: the kill switch as it was thrown, until it is on disk: it holds from its first moment on
+        self.held: KillSwitch | None = None
+        #: one thing at a time: storing what is held, and lifting it
+        self.switching, self.recovering = asyncio.Lock(), asyncio.Lock()
         #: agents whose key cannot be used, and why
         self.quarantined: dict[str, str] = {}
         #: why rows wait, by transaction id; found out again after a restart
@@ -58,14 +65,17 @@ class Core:
         self.switch: Cache[KillSwitch] = Cache(db, "switch", self._load_switch)
         self.policies: Cache[tuple[int, list[Policy]]] = Cache(db, "policies", self._load_policies)
         self.books = Books(db, clock)
+        self.usages = Usages(db)
         self.lanes = Lanes(db)
         #: landed attempts → looks in a row at which their block was gone
         self._misses: Counter[str] = Counter()
         self.watch = Watch(db)
         db.subscribe(self._on_commit)
         self.execute_soon = asyncio.Event()
+        self.allowances_soon = asyncio.Event()
         self.confirm_soon: dict[Network, asyncio.Event] = defaultdict(asyncio.Event)
         self.delays_soon = asyncio.Event()
+        self.approvals_soon = asyncio.Event()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def lock(self, agent_id: str) -> asyncio.Lock:
@@ -99,7 +109,12 @@ class Core:
         return await sessions.find(self.db, session_id)
 
     async def _load_switch(self, _: str) -> KillSwitch:
-        return await switch.get(self.db)
+        return self.held or await switch.get(self.db)
+
+    def hold(self, thrown: KillSwitch | None) -> None:
+        """The kill switch in memory, whatever the database says; None lets go of it."""
+        self.held = thrown
+        self.switch.forget("")
 
     async def _load_policies(self, agent_id: str) -> tuple[int, list[Policy]]:
         """The version is read first: rules newer than it make the guard on it fail, never pass."""

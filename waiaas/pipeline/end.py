@@ -4,8 +4,8 @@ from typing import Any
 
 from waiaas.db import Statement
 from waiaas.domain.event import SYSTEM, Actor, AuditEvent, EventType
-from waiaas.domain.transaction import Status, Transaction
-from waiaas.repositories import audit, ledger, outbox, transactions
+from waiaas.domain.transaction import Reason, Status, Transaction
+from waiaas.repositories import approvals, audit, ledger, outbox, transactions
 
 TOLD = {
     Status.CANCELLED: (AuditEvent.TX_CANCELLED, EventType.TX_CANCELLED),
@@ -22,10 +22,18 @@ def end_unspent(
     Only for a transaction that has no signed bytes, or whose bytes are proven dead (`evidence`, for the audit row).
     """
     audited, event = TOLD[to]
+    if to is Status.EXPIRED and code == Reason.APPROVAL_TIMEOUT:
+        event = EventType.TX_APPROVAL_EXPIRED
     return [
         transactions.mark_ended(tx.id, was=tx.status, to=to, error=error, error_code=code, now=now),
         ledger.touch(tx.agent_id),
         ledger.release(tx.id, now),
+        *closing(tx, now),
         audit.record(audited, actor, now, tx.about, code=code, was=tx.status, **evidence),
         outbox.emit(event, now, tx.about, errorCode=code, error=error),
     ]
+
+
+def closing(tx: Transaction, now: int) -> list[Statement]:
+    """For every commit that takes a transaction out of QUEUED without its owner: nobody decides it any more."""
+    return [approvals.close(tx.id, now)] if tx.status is Status.QUEUED else []

@@ -9,17 +9,29 @@ from waiaas.chains import base
 from waiaas.db import Statement
 from waiaas.domain import request as requests
 from waiaas.domain.event import SYSTEM, AuditEvent, EventType
-from waiaas.domain.ledger import LedgerKind, LedgerState
+from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.request import Approve, Request
+from waiaas.domain.tier import QUEUING
 from waiaas.domain.transaction import Attempt, AttemptKind, AttemptStatus, Followed, Reason, Status, Transaction
-from waiaas.errors import ChainError, ConstraintFailed, Permanent, Stale, StaleState, Transient
+from waiaas.errors import (
+    ChainError,
+    ConstraintFailed,
+    FeeAboveApproved,
+    KeystoreLocked,
+    Permanent,
+    Stale,
+    StaleState,
+    Transient,
+)
 from waiaas.ids import new_id
 from waiaas.metrics import Stage
 from waiaas.pipeline import begin, family
+from waiaas.pipeline.allowances import settle_before
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.gate import Pass, Stopped, pass_gate
+from waiaas.pipeline.gate import THROWN, Pass, Stopped, open_generation, pass_gate
 from waiaas.pipeline.reset import needs_reset_first
-from waiaas.repositories import attempts, audit, ledger, outbox, transactions
+from waiaas.pipeline.sweep import amount_decided
+from waiaas.repositories import approvals, attempts, audit, ledger, outbox, transactions
 
 #: how often a stale slot or a lost race is tried again at once
 ROUNDS = 3
@@ -34,12 +46,19 @@ async def execute(core: Core, tx: Transaction) -> None:
     tries again later, with nothing signed.
     """
     try:
+        # before any node is asked: while the switch is on nothing waits for a node that does not answer
+        await open_generation(core)
         request = stored_request(tx)
         if tx.status is Status.PENDING:
             tx = await _start(core, tx, request)
         attempt = await _prepare_and_sign(core, tx, request)
     except Stopped as stop:
         await _end(core, tx, stop.code, stop.message)
+    except KeystoreLocked:
+        # thrown between gate and signature, the kill switch has taken the key away
+        if not (await core.switch.get("")).is_on:
+            raise
+        await _end(core, tx, Reason.KILL_SWITCH, THROWN)
     except Permanent as refusal:
         await _end(core, tx, refusal.code, refusal.message)
     except Stale as stale:
@@ -81,17 +100,20 @@ async def _prepare_and_sign(core: Core, tx: Transaction, request: Request) -> At
     prepared = await chain.prepare(request, agent.public_key)
     if await needs_reset_first(core, tx, request, prepared):
         return None
+    await settle_before(core, agent, tx, request)
 
     async def move(attempt: Attempt) -> list[Statement]:
         now = attempt.created_at
         alone = [transactions.is_only_approval(tx)] if isinstance(request, Approve) else []
+        told: dict[str, object] = {"txHash": attempt.tx_hash, "maxFee": str(attempt.max_fee)}
+        # what an approval replaces, for instance
+        told |= {"notes": prepared.notes} if prepared.notes else {}
         return [
             *alone,
             transactions.mark_submitted(tx.id, tx_hash=attempt.tx_hash, now=now),
             *await family.signed(core.db, tx, now),
-            audit.record(
-                AuditEvent.TX_SUBMITTED, SYSTEM, now, tx.about, txHash=attempt.tx_hash, maxFee=str(attempt.max_fee)
-            ),
+            *amount_decided(tx, prepared.request),
+            audit.record(AuditEvent.TX_SUBMITTED, SYSTEM, now, tx.about, **told),
             outbox.emit(EventType.TX_SUBMITTED, now, tx.about, txHash=attempt.tx_hash),
         ]
 
@@ -116,6 +138,7 @@ async def sign_again(
         hashes = {"dead": tx.tx_hash, "txHash": attempt.tx_hash}
         return [
             transactions.mark_signed_again(tx.id, was=tx.tx_hash or "", tx_hash=attempt.tx_hash, now=now),
+            *amount_decided(tx, prepared.request),
             audit.record(AuditEvent.TX_REPLACED, SYSTEM, now, tx.about, **hashes, **proof.evidence),
             outbox.emit(EventType.TX_REPLACED, now, tx.about, kind=attempt.kind, txHash=attempt.tx_hash),
             *told,
@@ -145,6 +168,7 @@ async def _sign(
             slot = await chain.slot(prepared.sender)
             async with core.lanes.hold(tx, prepared.sender, slot) as held:
                 signed = chain.sign(prepared, held, core.keystore, tx.agent_id)
+                await check_approved_fee(core, tx, signed.max_fee)
                 attempt = make_attempt(core, tx, prepared.sender, signed, number, AttemptKind.SEND)
                 await core.db.commit(
                     *gate.guards(),
@@ -157,8 +181,8 @@ async def _sign(
             if not rounds_left:
                 raise Transient(stale.message) from stale
         except ConstraintFailed as taken:
-            # the unique index over nonces: somebody outside this lane was faster
-            if not rounds_left or "nonce" not in taken.name:
+            # a nonce: somebody outside this lane was faster; a hash: equal bytes were signed before a restart
+            if not rounds_left or not taken.name.endswith(("nonce", "tx_hash")):
                 raise
         except StaleState:
             # a guard failed: the gate says why, unless another step has moved the row
@@ -174,6 +198,8 @@ def fee_statements(
     tx: Transaction, max_fee: int, gate: Pass, reserved: int, now: int, undeclared: Sequence[requests.Effect] = ()
 ) -> list[Statement]:
     """The fee reservation becomes the signed bound, undeclared outflow is booked; more needs the ledger as judged."""
+    if tx.is_withdrawal:
+        return [ledger.touch(tx.agent_id)]
     extra = begin.undeclared(tx, undeclared, now)
     raised = max_fee > reserved or extra
     version = gate.ledger_guard() if raised else ledger.touch(tx.agent_id)
@@ -182,8 +208,19 @@ def fee_statements(
 
 async def reserved_fee(core: Core, tx: Transaction) -> int:
     """What the ledger has set aside for the transaction's fee, in native base units."""
-    rows = await ledger.of_transaction(core.db, tx.id)
-    return sum(row.reserved for row in rows if row.kind is LedgerKind.FEE and row.state is LedgerState.RESERVED)
+    rows = (await core.books.book(tx.agent_id)).set_aside(tx.id)
+    return sum(row.reserved for row in rows if row.kind is LedgerKind.FEE)
+
+
+async def check_approved_fee(core: Core, tx: Transaction, max_fee: int) -> None:
+    """FeeAboveApproved if an owner has signed for the transaction and bytes with this bound go beyond that."""
+    if tx.tier not in QUEUING:
+        return
+    approval = await approvals.signed_for(core.db, tx.id)
+    if approval is None or approval.max_fee is None:
+        return
+    if max_fee > (most := int(approval.max_fee) - await ledger.fees_beside(core.db, tx.id)):
+        raise FeeAboveApproved(f"The fee may now be {max_fee}, and the owner has signed for {most} at most.")
 
 
 def make_attempt(
@@ -233,8 +270,14 @@ def slot_of(attempt: Followed) -> base.Slot:
 
 
 async def send(core: Core, attempt: Attempt) -> None:
-    """Send durable bytes once; whatever the answer, only the chain ends the transaction."""
+    """Send durable bytes once; whatever the answer, only the chain ends the transaction.
+
+    Not while the kill switch is on: what was signed just before is kept, and sent when that is lifted.
+    """
     now = core.clock.now()
+    if (await core.switch.get("")).is_on:
+        log.warning("not_sent_while_the_kill_switch_is_on", tx_id=attempt.tx_id)
+        return
     try:
         endpoint = await core.chains.chain(attempt.network).broadcast(attempt.raw, attempt.tx_hash)
     except ChainError as error:
@@ -255,8 +298,5 @@ async def _note_refusal(core: Core, attempt: Attempt, error: ChainError, now: in
 async def _end(core: Core, tx: Transaction, code: str, message: str) -> None:
     """PENDING → CANCELLED, EXECUTING → FAILED; nothing signed is durable, so nothing can land."""
     to = Status.CANCELLED if tx.status is Status.PENDING else Status.FAILED
-    try:
-        await core.db.commit(*await family.ending(core.db, tx, to, code, message[:500], core.clock.now()))
-    except StaleState:
-        log.info("moved_by_another_step", tx_id=tx.id)
+    await family.end(core, tx, to, code, message)
     core.execute_soon.set()

@@ -6,13 +6,18 @@ child's own commit, so that no crash leaves the two telling different stories.
 
 from typing import Any
 
+import structlog
+
 from waiaas.db import Database, Statement
 from waiaas.domain.event import SYSTEM, Actor, AuditEvent, EventType
 from waiaas.domain.transaction import FINAL, Reason, Status, Transaction, TransactionType
+from waiaas.errors import StaleState
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.each import each
-from waiaas.pipeline.end import TOLD, end_unspent
+from waiaas.pipeline.end import TOLD, closing, end_unspent
 from waiaas.repositories import audit, outbox, transactions
+
+log = structlog.get_logger()
 
 INCOMPLETE = "An earlier item of the batch failed; this one was not sent."
 
@@ -65,6 +70,14 @@ async def ending(
         *(row for item in items for row in end_unspent(item, Status.CANCELLED, code, error, now, actor)),
         *await failed(db, tx, code, error, now),
     ]
+
+
+async def end(core: Core, tx: Transaction, to: Status, code: str, error: str) -> None:
+    """As `ending`, in a commit of its own, unless another step was first."""
+    try:
+        await core.db.commit(*await ending(core.db, tx, to, code, error[:500], core.clock.now()))
+    except StaleState:
+        log.info("moved_by_another_step", tx_id=tx.id)
 
 
 async def failed(db: Database, child: Transaction, code: str, error: str, now: int) -> list[Statement]:
@@ -124,6 +137,7 @@ def _end(parent: Transaction, landed: bool, code: str, error: str, now: int) -> 
         to, audited, event = Status.PARTIAL_FAILURE, AuditEvent.TX_PARTIAL_FAILURE, EventType.TX_PARTIAL_FAILURE
     return [
         transactions.mark_ended(parent.id, was=parent.status, to=to, error=error, error_code=code, now=now),
+        *closing(parent, now),
         audit.record(audited, SYSTEM, now, parent.about, code=code),
         outbox.emit(event, now, parent.about, errorCode=code, error=error),
     ]

@@ -6,19 +6,26 @@ import structlog
 
 from waiaas.chains import base
 from waiaas.db import Statement
-from waiaas.domain.agent import Agent, AgentStatus
 from waiaas.domain.control import KillSwitchState
-from waiaas.domain.event import SYSTEM, About, AuditEvent, EventType
+from waiaas.domain.event import SYSTEM, About, EventType
 from waiaas.domain.transaction import Attempt, AttemptKind, AttemptStatus, Followed, Reason, Status, Transaction
-from waiaas.errors import ChainError, ChainNotSupported, KeystoreError, KeystoreLocked, Permanent, Transient
+from waiaas.errors import (
+    ChainError,
+    ChainNotSupported,
+    FeeAboveApproved,
+    KeystoreError,
+    KeystoreLocked,
+    Permanent,
+    Transient,
+)
 from waiaas.pipeline import family
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.each import each
 from waiaas.pipeline.execute import send, sign_again, slot_of
 from waiaas.pipeline.gate import Stopped
 from waiaas.pipeline.replace import replace
-from waiaas.pipeline.stop import cancel_all
-from waiaas.repositories import agents, attempts, audit, outbox, transactions
+from waiaas.pipeline.strangers import suspension, unknown_spend
+from waiaas.repositories import agents, attempts, outbox, transactions
 
 #: attempts that may be signed for one transaction, each after proof that the one before is dead
 MOST_ATTEMPTS = 3
@@ -124,9 +131,10 @@ async def _bury(core: Core, group: Sequence[Followed], proof: base.Proof) -> Non
     tx, live = await transactions.get(core.db, group[-1].tx_id), _live(group)
     now, agent = core.clock.now(), await agents.get(core.db, tx.agent_id)
     is_theft = live.nonce is not None and agent.key_exported_at is None
-    told = [] if live.nonce is None else _unknown_spend(tx, live, now)
+    told = [] if live.nonce is None else unknown_spend(tx.network, live.nonce, About(tx.agent_id, None, tx.id), now)
     deaths = [attempts.die(attempt.id, now) for attempt in group]
-    stop = await _suspension(core, agent, tx, now) if is_theft else []
+    # the items beside it end with their batch
+    stop = await suspension(core, agent, now, but_items_of=tx.parent_id) if is_theft else []
     if tx.status is not Status.SUBMITTED:
         # it had been CONFIRMED before a reorganisation; the money stays counted as spent
         await core.db.commit(*deaths, *told, *stop)
@@ -156,30 +164,6 @@ async def _signed_again(
     """A further attempt, durable; None if the gate is closed or the chain refuses it now."""
     try:
         return await sign_again(core, tx, group, proof, told)
-    except (Stopped, Permanent, ChainNotSupported, KeystoreError, KeystoreLocked) as refusal:
+    except (Stopped, Permanent, FeeAboveApproved, ChainNotSupported, KeystoreError, KeystoreLocked) as refusal:
         log.info("not_signed_again", tx_id=tx.id, code=refusal.code, reason=refusal.message)
         return None
-
-
-def _unknown_spend(tx: Transaction, live: Followed, now: int) -> list[Statement]:
-    """The key acted elsewhere."""
-    about, told = About(tx.agent_id, None, tx.id), {"network": tx.network, "nonce": live.nonce}
-    return [
-        audit.record(AuditEvent.UNKNOWN_SPEND, SYSTEM, now, about, **told),
-        outbox.emit(EventType.UNKNOWN_SPEND, now, about, **told),
-    ]
-
-
-async def _suspension(core: Core, agent: Agent, tx: Transaction, now: int) -> list[Statement]:
-    """A key that was never exported nor imported acted elsewhere: that is theft, and the agent stops."""
-    if agent.status is not AgentStatus.ACTIVE:
-        return []
-    rows = await transactions.open_of_agent(core.db, agent.id)
-    # the items beside it end with their batch
-    others = [row for row in rows if row.parent_id is None or row.parent_id != tx.parent_id]
-    return [
-        agents.mark_suspended(agent.id, "unknown_spend", now),
-        *cancel_all(others, Reason.AGENT_SUSPENDED, now, SYSTEM),
-        audit.record(AuditEvent.AGENT_SUSPENDED, SYSTEM, now, About(agent.id), reason="unknown_spend"),
-        outbox.emit(EventType.AGENT_SUSPENDED, now, About(agent.id), reason="unknown_spend"),
-    ]

@@ -1,6 +1,6 @@
 """Facts and decision: what is known of an agent's limits now, and what follows for a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -11,9 +11,11 @@ from waiaas.domain.ledger import Book, LedgerState
 from waiaas.domain.policy import Policy
 from waiaas.domain.request import Batch, Effect, Request
 from waiaas.domain.session import Session
+from waiaas.domain.usage import Used
+from waiaas.errors import SessionNotFound
 from waiaas.pipeline.core import Core
 from waiaas.policy import Facts, SessionFacts, decide, lookback
-from waiaas.repositories import ledger, transactions
+from waiaas.repositories import ledger, sessions, transactions
 
 
 async def judge(
@@ -43,7 +45,7 @@ async def judge(
         fee=fee,
         book=book,
         recent=await requests_of(core, agent.id, policies, now, without),
-        sessions=(await session_facts(core, session, without),) if session and session.constraints else (),
+        sessions=await session_facts(core, session, without) if session else (),
         owner_locked=agent.owner_state is OwnerState.LOCKED,
         policy_version=policy_version,
         default_delay_seconds=core.config.security.policy_defaults_delay_seconds,
@@ -72,8 +74,44 @@ async def requests_of(
     return await transactions.recent(core.db, agent_id, since=now - seconds, limit=most, without=without)
 
 
-async def session_facts(core: Core, session: Session, without: str | None) -> SessionFacts:
-    """What the session has used so far, the transaction `without` left out."""
-    spent = await ledger.spent_by_session(core.db, session.id, without=without)
-    count = await transactions.count_of_session(core.db, session.id, without=without)
-    return SessionFacts(id=session.id, constraints=session.constraints, spent=spent, transactions=count)
+async def session_facts(core: Core, session: Session, without: str | None) -> tuple[SessionFacts, ...]:
+    """What the session and each of its ancestors have used so far, nearest first, the transaction `without` left out.
+
+    What a session has used is the sum over all below it. Sessions without constraints have nothing to judge.
+    """
+    lineage = [session, *await ancestors(core, session)]
+    return tuple([await _facts_of(core, each, without) for each in lineage if each.constraints is not None])
+
+
+async def ancestors(core: Core, session: Session) -> list[Session]:
+    """Parent, grandparent and so on, as they are now; SessionNotFound if one of them is gone."""
+    found: list[Session] = []
+    while session.parent_id is not None:
+        parent = await core.sessions.get(session.parent_id)
+        if parent is None:
+            raise SessionNotFound()
+        found.append(parent)
+        session = parent
+    return found
+
+
+async def used_by(core: Core, session: Session, without: str | None = None) -> Mapping[str, Used]:
+    """Asset → what the session and all below it have set aside and spent, the transaction `without` left out."""
+    left_out = () if without is None else (without, *[row.tx_id for row in await ledger.of_items(core.db, without)])
+    members = await sessions.tree(core.db, session.id)
+    usage = await core.usages.usage(session.agent_id)
+    return usage.of(members, without=left_out)
+
+
+async def _facts_of(core: Core, session: Session, without: str | None) -> SessionFacts:
+    """Only what its constraints ask for is looked up."""
+    constraints = session.constraints
+    assert constraints is not None
+    used = await used_by(core, session, without) if constraints.has_totals else {}
+    counted = constraints.max_transactions is not None
+    return SessionFacts(
+        id=session.id,
+        constraints=constraints,
+        spent={asset: amount.total for asset, amount in used.items()},
+        transactions=await transactions.count_of_session(core.db, session.id, without=without) if counted else 0,
+    )

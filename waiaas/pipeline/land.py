@@ -4,26 +4,31 @@ import msgspec
 
 from waiaas.chains import base
 from waiaas.db import Statement
-from waiaas.domain import request as requests
 from waiaas.domain.chain import native_of
-from waiaas.domain.effects import effects, sets_allowance
 from waiaas.domain.event import SYSTEM, AuditEvent, EventType
 from waiaas.domain.ledger import LedgerKind, LedgerRow
-from waiaas.domain.transaction import AttemptKind, AttemptStatus, Followed, Reason, Status, Transaction
+from waiaas.domain.transaction import AttemptKind, AttemptStatus, Followed, Reason, Status, Transaction, TransactionType
 from waiaas.metrics import Stage
 from waiaas.pipeline import family
+from waiaas.pipeline.allowances import replaced
 from waiaas.pipeline.core import Core
 from waiaas.repositories import attempts, audit, ledger, outbox, transactions
 
 
 async def land(
-    core: Core, attempt: Followed, rivals: list[Followed], sighting: base.Sighting, receipt: base.Receipt
+    core: Core,
+    tx: Transaction,
+    rows: list[LedgerRow],
+    attempt: Followed,
+    rivals: list[Followed],
+    sighting: base.Sighting,
+    receipt: base.Receipt,
 ) -> None:
     """SUBMITTED → CONFIRMED, or FAILED once a failure is final. `rivals` are other attempts with the same nonce.
 
-    A transaction that was CONFIRMED before a reorganisation is only noted as landed again.
+    `rows` are what the ledger has of the transaction. One that was CONFIRMED before a reorganisation is only noted as
+    landed again.
     """
-    tx = await transactions.get(core.db, attempt.tx_id)
     now = core.clock.now()
     landed = attempts.land(
         attempt,
@@ -35,31 +40,39 @@ async def land(
         finalized=sighting.finalized,
         now=now,
     )
-    replaced = [attempts.replace(rival.id) for rival in rivals if rival.status is AttemptStatus.LIVE]
+    superseded = [attempts.replace(rival.id) for rival in rivals if rival.status is AttemptStatus.LIVE]
     buried = [attempts.bury_rivals(attempt, now)] if sighting.finalized and attempt.nonce is not None else []
     ending: list[Statement] = []
     if tx.status is Status.SUBMITTED:
-        ending = await _ending(core, tx, attempt, sighting, receipt, now)
+        ending = await _ending(core, tx, rows, attempt, sighting, receipt, now)
     if sighting.ok and sighting.finalized and attempt.kind is not AttemptKind.CANCEL:
         ending.append(outbox.emit(EventType.TX_FINALIZED, now, tx.about, txHash=attempt.tx_hash))
     # a rival must stop being LIVE before this one can have been revived to it
-    await core.db.commit(*replaced, landed, *buried, *ending)
+    await core.db.commit(*superseded, landed, *buried, *ending)
     if tx.status is Status.SUBMITTED and sighting.ok and attempt.kind is not AttemptKind.CANCEL:
         core.metrics.reached(tx.id, tx.network, Stage.CONFIRMED)
         if sighting.finalized:
             core.metrics.reached(tx.id, tx.network, Stage.FINAL)
+    if tx.type is TransactionType.APPROVE and sighting.finalized:
+        core.allowances_soon.set()
     core.execute_soon.set()
 
 
 async def _ending(
-    core: Core, tx: Transaction, attempt: Followed, sighting: base.Sighting, receipt: base.Receipt, now: int
+    core: Core,
+    tx: Transaction,
+    rows: list[LedgerRow],
+    attempt: Followed,
+    sighting: base.Sighting,
+    receipt: base.Receipt,
+    now: int,
 ) -> list[Statement]:
     if attempt.kind is AttemptKind.CANCEL:
         code, error = Reason.CANCELLED_ON_CHAIN, "Cancelled: a transfer of nothing took its nonce."
         return [*_lost(tx, attempt, receipt, code, error, now), *await family.failed(core.db, tx, code, error, now)]
     if sighting.ok:
-        rows = await ledger.of_transaction(core.db, tx.id)
-        return [*_confirmed(tx, attempt, receipt, rows, now), *await family.confirmed(core.db, tx, now)]
+        granted = await replaced(core, tx, attempt.signer, attempt.tx_hash, receipt.block, now)
+        return [*_confirmed(tx, attempt, receipt, rows, now), *granted, *await family.confirmed(core.db, tx, now)]
     code, error = Reason.ONCHAIN_FAILURE, f"It landed and failed: {sighting.error or 'the chain gives no reason'}"[:500]
     return [*_lost(tx, attempt, receipt, code, error, now), *await family.failed(core.db, tx, code, error, now)]
 
@@ -72,8 +85,7 @@ def _confirmed(
     return [
         transactions.mark_confirmed(tx.id, tx_hash=attempt.tx_hash, fee=fee, now=now),
         ledger.touch(tx.agent_id),
-        *_spent(tx, receipt, rows, now),
-        *_granted(tx, attempt.signer, now),
+        *([] if tx.is_withdrawal else _spent(tx, receipt, rows, now)),
         audit.record(AuditEvent.TX_CONFIRMED, SYSTEM, now, tx.about, **told),
         outbox.emit(EventType.TX_CONFIRMED, now, tx.about, txHash=attempt.tx_hash, fee=msgspec.Raw(fee.encode())),
     ]
@@ -108,15 +120,6 @@ def _native_amounts(tx: Transaction, rows: list[LedgerRow], native: str, amount:
     return statements
 
 
-def _granted(tx: Transaction, sender: str, now: int) -> list[Statement]:
-    """An allowance that landed replaces the spender's older ones; its own stays RESERVED, for it can be spent."""
-    return [
-        ledger.release_allowances(tx.agent_id, effect.asset, effect.counterparty, but=tx.id, now=now)
-        for effect in effects(requests.decode(tx.request), tx.chain, sender=sender)
-        if effect.asset is not None and sets_allowance(effect)
-    ]
-
-
 def _lost(
     tx: Transaction, attempt: Followed, receipt: base.Receipt, code: str, error: str, now: int
 ) -> list[Statement]:
@@ -128,7 +131,7 @@ def _lost(
             tx.id, was=tx.status, to=Status.FAILED, error=error, error_code=code, now=now, fee=paid(tx, receipt)
         ),
         ledger.touch(tx.agent_id),
-        ledger.settle(tx.id, LedgerKind.FEE, native, receipt.fee, now),
+        *([] if tx.is_withdrawal else [ledger.settle(tx.id, LedgerKind.FEE, native, receipt.fee, now)]),
         ledger.release(tx.id, now),
         audit.record(AuditEvent.TX_FAILED, SYSTEM, now, tx.about, **told),
         outbox.emit(EventType.TX_FAILED, now, tx.about, errorCode=code, error=error),
@@ -146,10 +149,14 @@ async def finalize(core: Core, attempt: Followed) -> None:
     tx = await transactions.get(core.db, attempt.tx_id)
     now = core.clock.now()
     buried = [attempts.bury_rivals(attempt, now)] if attempt.nonce is not None else []
-    told = outbox.emit(EventType.TX_FINALIZED, now, tx.about, txHash=attempt.tx_hash)
-    await core.db.commit(attempts.finalize(attempt.id, now), *buried, told)
+    # a cancel that landed has ended it FAILED: of that, nothing more is to be told
+    confirmed = tx.status is Status.CONFIRMED
+    told = [outbox.emit(EventType.TX_FINALIZED, now, tx.about, txHash=attempt.tx_hash)] if confirmed else []
+    await core.db.commit(attempts.finalize(attempt.id, now), *buried, *told)
     if tx.status is Status.CONFIRMED:
         core.metrics.reached(tx.id, tx.network, Stage.FINAL)
+    if tx.type is TransactionType.APPROVE:
+        core.allowances_soon.set()
 
 
 async def unland(core: Core, attempt: Followed) -> None:

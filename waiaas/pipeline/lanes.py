@@ -40,13 +40,14 @@ class Lanes:
             raise NonceLaneBusy()
 
     async def _next(self, network: Network, signer: str, counted: int) -> int:
-        """The smallest number, not below what the chain or this wallet knows as landed, that no live bytes hold.
+        """The smallest number, not below what the chain or this wallet knows as spent, that no live bytes hold.
 
         A gap that lost state left is filled by the next transaction; what a mempool says moves nothing.
         """
         held = await attempts.held_nonces(self._db, network, signer, counted)
-        landed = (nonce for nonce, status in held.items() if status == AttemptStatus.LANDED)
-        number = max(landed, default=counted - 1) + 1
+        # bytes die by the proof that their nonce is spent
+        spent = (nonce for nonce, status in held.items() if status != AttemptStatus.LIVE)
+        number = max(spent, default=counted - 1) + 1
         while number in held:
             number += 1
         return number

@@ -5,8 +5,17 @@ from waiaas.db import Statement
 from waiaas.domain.event import Actor, AuditEvent, EventType
 from waiaas.domain.transaction import Attempt, AttemptKind, AttemptStatus, Status, Transaction
 from waiaas.errors import AlreadyProcessed, ChainNotSupported, StaleState, TransactionNotFound
+from waiaas.pipeline.cancel import must_be_its_own
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.execute import fee_statements, make_attempt, reserved_fee, send, slot_of, stored_request
+from waiaas.pipeline.execute import (
+    check_approved_fee,
+    fee_statements,
+    make_attempt,
+    reserved_fee,
+    send,
+    slot_of,
+    stored_request,
+)
 from waiaas.pipeline.gate import Pass, pass_gate, pass_switch
 from waiaas.repositories import attempts, audit, outbox, transactions
 
@@ -16,11 +25,14 @@ async def speed_up(
 ) -> Attempt:
     """Replace by request; the new attempt, durable and sent once.
 
-    TransactionNotFound, AlreadyProcessed (not SUBMITTED), ChainNotSupported, Permanent, Transient, Stopped.
+    TransactionNotFound, AlreadyProcessed (not SUBMITTED), ChainNotSupported, Permanent, Transient, Stopped;
+    PolicyDenied for a session (`agent_id` is given) and a withdrawal.
     """
     tx = await transactions.get(core.db, tx_id)
     if agent_id is not None and tx.agent_id != agent_id:
         raise TransactionNotFound()
+    if agent_id is not None:
+        must_be_its_own(tx)
     live = next((a for a in await attempts.of_transaction(core.db, tx_id) if a.status is AttemptStatus.LIVE), None)
     if tx.status is not Status.SUBMITTED or live is None:
         raise AlreadyProcessed(status=tx.status)
@@ -48,6 +60,8 @@ async def replace(
     fee = max(reserved, prepared.max_fee)
     gate = await (pass_switch(core, tx) if cancel else pass_gate(core, tx, request, fee=fee))
     signed = chain.sign(prepared, slot_of(live), core.keystore, tx.agent_id)
+    if not cancel:
+        await check_approved_fee(core, tx, signed.max_fee)
     number = 1 + max(attempt.number for attempt in await attempts.of_transaction(core.db, tx.id))
     fresh = make_attempt(core, tx, live.signer, signed, number, kind)
     await core.db.commit(*_statements(tx, live, fresh, gate, reserved, actor))

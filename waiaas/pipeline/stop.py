@@ -8,6 +8,7 @@ from waiaas.domain.transaction import Reason, Status, Transaction
 from waiaas.pipeline.end import end_unspent
 
 WORDS = {
+    Reason.KILL_SWITCH: "The kill switch was thrown before this was signed.",
     Reason.AGENT_TERMINATED: "The agent was terminated before this was signed.",
     Reason.AGENT_SUSPENDED: "The agent was suspended before this was signed.",
     Reason.SESSION_REVOKED: "The session was revoked before this was signed.",

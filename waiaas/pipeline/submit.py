@@ -5,37 +5,32 @@ from typing import Any
 import msgspec
 
 from waiaas.db import Statement
-from waiaas.domain.agent import Agent, AgentStatus
-from waiaas.domain.chain import Chain
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.agent import Agent
+from waiaas.domain.approval import Approval
 from waiaas.domain.decision import Decision, Outcome, details, retry_after, wire
 from waiaas.domain.event import Actor, AuditEvent, EventType
 from waiaas.domain.ledger import LedgerRow
-from waiaas.domain.request import Batch, Request, canonical, digest
+from waiaas.domain.request import Request, canonical, digest
 from waiaas.domain.session import Session
+from waiaas.domain.tier import QUEUING, Tier
 from waiaas.domain.transaction import FINAL, Transaction
 from waiaas.errors import (
-    AgentIsSuspended,
-    AgentIsTerminated,
     ConstraintFailed,
     IdempotencyConflict,
-    KeystoreLocked,
-    KillSwitchActive,
-    PendingLimitExceeded,
-    Reconciling,
     Refusal,
-    SessionRevoked,
     StaleState,
     StorageBusy,
     denial,
 )
-from waiaas.pipeline.begin import Ask, due, items, new_transaction, queued, reserved
+from waiaas.pipeline.begin import Ask, asked_of_owner, due, items, needs_owner, new_transaction, queued, reserved
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.judge import judge
-from waiaas.repositories import agents, audit, ledger, outbox, sessions, settings, switch, transactions
+from waiaas.pipeline.weigh import fee, weigh
+from waiaas.repositories import agents, approvals, audit, ledger, outbox, sessions, settings, switch, transactions
 
 #: how often a decision is made anew when the facts change under it
 ROUNDS = 20
+#: how long after the end of its transaction a key answers with it
+KEY_SECONDS = 7 * 86_400
 #: a key that a tool or an SDK made for the tries of one call; no caller has chosen it
 MADE_BY_A_TOOL = "auto:"
 
@@ -46,6 +41,8 @@ class Accepted(msgspec.Struct, frozen=True):
     tx: Transaction
     replayed: bool = False
     duplicate: bool = False
+    #: until when the owner may decide; None where the owner is not asked
+    approval_expires_at: int | None = None
 
 
 async def submit(
@@ -82,87 +79,70 @@ async def submit(
 async def _answer(core: Core, ask: Ask) -> Accepted:
     if before := await _accepted_before(core, ask):
         return before
-    agent, generation = await _check_open(core, ask)
-    version = (await core.books.book(ask.agent.id)).version
-    fee = _fee(core, ask, ask.request, waits=False)
-    decision = await judge(core, agent, ask.session, ask.request, fee=fee)
-    if waits := due(decision, core.clock.now()) is not None:
-        fee = _fee(core, ask, ask.request, waits=True)
-        decision = await judge(core, agent, ask.session, ask.request, fee=fee)
+    weighed = await weigh(core, ask.agent, ask.session, ask.request)
+    generation, version, decision = weighed.generation, weighed.ledger_version, weighed.decision
     tx = new_transaction(ask, decision, core.clock.now())
     if decision.outcome is Outcome.DENY:
         await core.db.commit(*_deny(ask, tx, decision))
         raise _refusal(tx, decision)
     due_at = due(decision, tx.created_at)
-    if due_at is not None and await _queue_is_full(core, ask.agent.id):
-        raise PendingLimitExceeded()
     children = items(tx, ask.request)
+    approval = asked_of_owner(weighed.agent, decision, queued(tx, due_at)) if due_at is not None else None
     await core.db.commit(
         ledger.raise_version(ask.agent.id, was=version),
         switch.is_off(generation),
         agents.is_active(ask.agent.id),
         sessions.is_live(ask.session.id),
         settings.policy_version_is(decision.policy_version),
+        *await _free_key(core, ask),
         transactions.insert(tx),
         *(transactions.insert(child) for child, _ in children),
-        *(ledger.reserve(row) for row in _reservations(core, ask, tx, children, waits=waits)),
-        *_told(ask, tx, decision, due_at),
+        *(ledger.reserve(row) for row in _reservations(core, ask, tx, children, waits=weighed.waits)),
+        *_told(ask, tx, decision, due_at, approval),
+        *_owner_asked(weighed.agent, decision, approval),
     )
     if due_at is not None:
-        core.delays_soon.set()
-        return Accepted(queued(tx, due_at))
+        (core.approvals_soon if decision.tier is Tier.APPROVAL else core.delays_soon).set()
+        return Accepted(queued(tx, due_at), approval_expires_at=approval.expires_at if approval else None)
     core.metrics.began(tx.id)
     core.execute_soon.set()
     return Accepted(tx)
 
 
+async def _bound(core: Core, ask: Ask, key: str) -> Transaction | None:
+    """The transaction that the key is bound to: until KEY_SECONDS after its end."""
+    known = await transactions.find_by_key(core.db, ask.agent.id, key)
+    if known is None or known.finished_at is None or known.finished_at + KEY_SECONDS > core.clock.now():
+        return known
+    return None
+
+
+async def _free_key(core: Core, ask: Ask) -> list[Statement]:
+    """A key that has outlived its transaction leaves it, in the commit that binds it anew."""
+    if ask.key is None or (known := await transactions.find_by_key(core.db, ask.agent.id, ask.key)) is None:
+        return []
+    return [transactions.free_key(known.id, ask.key, finished_before=core.clock.now() - KEY_SECONDS)]
+
+
 async def _accepted_before(core: Core, ask: Ask) -> Accepted | None:
-    """By its key, for good; without a caller's key, by being the same request while the first is still under way."""
-    if ask.key is not None and (known := await transactions.find_by_key(core.db, ask.agent.id, ask.key)):
+    """By its key while that lives; without a caller's key, by being the same request while the first is under way."""
+    if ask.key is not None and (known := await _bound(core, ask, ask.key)):
         if known.request_hash != ask.hash:
             raise IdempotencyConflict(transactionId=known.id)
-        return Accepted(known, replayed=True)
+        return Accepted(known, replayed=True, approval_expires_at=await _asked_until(core, known))
     window = core.config.security.duplicate_window_seconds
     if ask.distinct or window == 0 or not (ask.key is None or ask.key.startswith(MADE_BY_A_TOOL)):
         return None
     since = core.clock.now() - window
     twin = await transactions.find_twin(core.db, ask.session.id, ask.hash, since)
-    return Accepted(twin, duplicate=True) if twin and twin.status not in FINAL else None
+    if twin is None or twin.status in FINAL:
+        return None
+    return Accepted(twin, duplicate=True, approval_expires_at=await _asked_until(core, twin))
 
 
-async def _queue_is_full(core: Core, agent_id: str) -> bool:
-    return await transactions.count_queued(core.db, agent_id) >= core.config.security.max_pending_tx
-
-
-async def _check_open(core: Core, ask: Ask) -> tuple[Agent, int]:
-    """The agent as it is now and the generation of a switch that is off; a refusal if the agent cannot act."""
-    if ask.agent.network in core.reconciling:
-        raise Reconciling()
-    kill_switch = await core.switch.get("")
-    if kill_switch.state is not KillSwitchState.NORMAL:
-        raise KillSwitchActive(activatedAt=kill_switch.activated_at)
-    agent = await core.agents.get(ask.agent.id)
-    if agent.status is AgentStatus.SUSPENDED:
-        raise AgentIsSuspended()
-    if agent.status is not AgentStatus.ACTIVE:
-        raise AgentIsTerminated()
-    session = await core.sessions.get(ask.session.id)
-    if session is None or session.revoked_at is not None:
-        raise SessionRevoked()
-    if not core.keystore.usable(agent.id):
-        raise KeystoreLocked()
-    return agent, kill_switch.generation
-
-
-def _fee(core: Core, ask: Ask, request: Request, *, waits: bool) -> int:
-    """What is set aside for the fee of a request, of a batch as the sum of its items.
-
-    Half as much again where it `waits` for a delay or an owner: prices move.
-    """
-    if isinstance(request, Batch) and ask.agent.chain is not Chain.SOLANA:
-        return sum(_fee(core, ask, item, waits=waits) for item in request.instructions)
-    bound = core.chains.chain(ask.agent.network).fee_bound(request)
-    return -(-bound * 3 // 2) if waits else bound
+async def _asked_until(core: Core, tx: Transaction) -> int | None:
+    approval = await approvals.find(core.db, tx.id) if tx.tier in QUEUING else None
+    return approval.expires_at if approval else None
 
 
 def _reservations(
@@ -171,7 +151,9 @@ def _reservations(
     """Of an EVM batch each item has its own rows, so that each is settled by itself."""
     booked = children or [(tx, ask.request)]
     sender = ask.agent.public_key
-    return [row for each, item in booked for row in reserved(each, item, sender, _fee(core, ask, item, waits=waits))]
+    return [
+        row for each, item in booked for row in reserved(each, item, sender, fee(core, tx.network, item, waits=waits))
+    ]
 
 
 def _deny(ask: Ask, tx: Transaction, decision: Decision) -> list[Statement]:
@@ -194,7 +176,15 @@ def _refusal(tx: Transaction, decision: Decision) -> Refusal:
     return denial(decision.code)(decision.reason, retry_after=retry_after(decision), **told)
 
 
-def _told(ask: Ask, tx: Transaction, decision: Decision, due_at: int | None) -> list[Statement]:
+def _owner_asked(agent: Agent, decision: Decision, approval: Approval | None) -> list[Statement]:
+    """The open approval; and, where the owner's state made the decision, that it is still what it was."""
+    asked = [approvals.open_approval(approval)] if approval else []
+    return [*asked, agents.owner_is(agent)] if needs_owner(decision) else asked
+
+
+def _told(
+    ask: Ask, tx: Transaction, decision: Decision, due_at: int | None, approval: Approval | None
+) -> list[Statement]:
     """The move to QUEUED if it waits, and the rows that tell of it all."""
     now = tx.created_at
     asked = {"requestHash": tx.request_hash, "outcome": decision.outcome, "tier": tx.tier}
@@ -204,12 +194,21 @@ def _told(ask: Ask, tx: Transaction, decision: Decision, due_at: int | None) -> 
     ]
     if due_at is None:
         return told
-    downgraded = decision.downgraded_from is not None
-    audited = AuditEvent.TX_DOWNGRADED if downgraded else AuditEvent.TX_QUEUED
-    event = EventType.TX_DOWNGRADED_DELAY if downgraded else EventType.TX_QUEUED
+    audited = AuditEvent.TX_DOWNGRADED if decision.downgraded_from else AuditEvent.TX_QUEUED
     return [
         transactions.mark_queued(tx.id, due_at=due_at, now=now),
         *told,
         audit.record(audited, ask.actor, now, tx.about, tier=tx.tier, dueAt=due_at),
-        outbox.emit(event, now, tx.about, executeAt=due_at),
+        _queued(tx, decision, due_at, approval),
     ]
+
+
+def _queued(tx: Transaction, decision: Decision, due_at: int, approval: Approval | None) -> Statement:
+    """The event that tells what it waits for, and what the owner is asked about."""
+    asked: dict[str, Any] = {}
+    if approval is not None:
+        asked = {"approvalExpiresAt": approval.expires_at, "effects": decision.effects}
+    if decision.tier is Tier.APPROVAL:
+        return outbox.emit(EventType.TX_APPROVAL_REQUIRED, tx.created_at, tx.about, **asked)
+    event = EventType.TX_DOWNGRADED_DELAY if decision.downgraded_from else EventType.TX_QUEUED
+    return outbox.emit(event, tx.created_at, tx.about, executeAt=due_at, **asked)

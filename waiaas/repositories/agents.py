@@ -1,7 +1,12 @@
 """`agents`: reads, and the named steps of an agent's life."""
 
+from collections.abc import Sequence
+
+import msgspec
+
 from waiaas.db import Database, Statement
 from waiaas.domain.agent import Agent, AgentStatus
+from waiaas.domain.chain import Network
 from waiaas.errors import AgentNotFound
 from waiaas.repositories.rows import to_struct
 
@@ -16,6 +21,12 @@ SELECT {COLUMNS} FROM agents
 """
 WITH_KEYS = "SELECT id, public_key, status FROM agents WHERE status <> 'TERMINATED'"
 CREATING = f"SELECT {COLUMNS} FROM agents WHERE status = 'CREATING'"
+NETWORKS = "SELECT DISTINCT network FROM agents WHERE status = 'ACTIVE'"
+#: whose keys are watched for what others sign with them
+WATCHED = f"""
+SELECT {COLUMNS} FROM agents
+ WHERE status IN ('ACTIVE', 'SUSPENDED') AND network = :network AND id > :after ORDER BY id LIMIT :limit
+"""
 TERMINATED_IDS = "SELECT id FROM agents WHERE status = 'TERMINATED'"
 COUNT = "SELECT COUNT(*) AS n FROM agents WHERE status NOT IN ('CREATING', 'TERMINATED')"
 
@@ -35,6 +46,21 @@ MARK_SUSPENDED = """
 UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason = :reason, updated_at = :now
  WHERE id = :id AND status = 'ACTIVE'
 """
+MARK_RESUMED = """
+UPDATE agents SET status = 'ACTIVE', suspended_at = NULL, suspension_reason = NULL, updated_at = :now
+ WHERE id = :id AND status = 'SUSPENDED'
+"""
+ACTIVE_IDS = "SELECT id FROM agents WHERE status = 'ACTIVE' ORDER BY id"
+SUSPEND_THESE = """
+UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason = :reason, updated_at = :now
+ WHERE status = 'ACTIVE' AND id IN (SELECT value FROM json_each(:ids))
+"""
+NONE_ACTIVE = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM agents WHERE status = 'ACTIVE')"
+SUSPENDED_FOR = "SELECT id FROM agents WHERE status = 'SUSPENDED' AND suspension_reason = :reason ORDER BY id"
+RESUME_THESE = """
+UPDATE agents SET status = 'ACTIVE', suspended_at = NULL, suspension_reason = NULL, updated_at = :now
+ WHERE status = 'SUSPENDED' AND suspension_reason = :reason AND id IN (SELECT value FROM json_each(:ids))
+"""
 MARK_TERMINATED = """
 UPDATE agents SET status = 'TERMINATED', updated_at = :now
  WHERE id = :id AND status = 'TERMINATING'
@@ -45,6 +71,25 @@ ENDING = """
 SELECT id FROM agents WHERE status = 'TERMINATING'
    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.agent_id = agents.id
                     AND t.status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED'))
+"""
+SET_OWNER = """
+UPDATE agents SET owner_address = :address, updated_at = :now
+ WHERE id = :id AND owner_address IS :was AND owner_verified = :verified AND status NOT IN ('TERMINATING', 'TERMINATED')
+"""
+REMOVE_OWNER = """
+UPDATE agents SET owner_address = NULL, updated_at = :now
+ WHERE id = :id AND owner_address = :was AND owner_verified = 0
+"""
+VERIFY_OWNER = """
+UPDATE agents SET owner_verified = 1, updated_at = :now
+ WHERE id = :id AND owner_address = :address AND owner_verified = 0
+"""
+OWNER_IS = "SELECT 1 FROM agents WHERE id = :id AND owner_address IS :address AND owner_verified = :verified"
+OWNERS = "SELECT DISTINCT owner_address FROM agents WHERE owner_address IS NOT NULL AND status <> 'TERMINATED'"
+OWNED_BY = f"SELECT {COLUMNS} FROM agents WHERE owner_address = :address AND status <> 'TERMINATED' ORDER BY id"
+MAY_WITHDRAW = """
+SELECT 1 FROM agents
+ WHERE id = :id AND owner_address = :owner AND owner_verified = 1 AND status IN ('ACTIVE', 'SUSPENDED', 'TERMINATING')
 """
 IS_ACTIVE = "SELECT 1 FROM agents WHERE id = :id AND status = 'ACTIVE'"
 
@@ -86,9 +131,35 @@ async def creating(db: Database) -> list[Agent]:
     return [to_struct(row, Agent, "agents") for row in await db.fetch_all(CREATING)]
 
 
+async def networks(db: Database) -> set[Network]:
+    """Where an agent may act."""
+    return {Network(row["network"]) for row in await db.fetch_all(NETWORKS)}
+
+
+async def watched(db: Database, network: Network, *, after: str, limit: int) -> list[Agent]:
+    """Agents of a network that are ACTIVE or SUSPENDED, by id."""
+    params = {"network": network, "after": after, "limit": limit}
+    return [to_struct(row, Agent, "agents") for row in await db.fetch_all(WATCHED, params)]
+
+
 async def terminated(db: Database) -> set[str]:
     """Ids of terminated agents: their key files are retired."""
     return {row["id"] for row in await db.fetch_all(TERMINATED_IDS)}
+
+
+async def active_ids(db: Database) -> list[str]:
+    """Ids of the agents that may act."""
+    return [row["id"] for row in await db.fetch_all(ACTIVE_IDS)]
+
+
+async def owner_addresses(db: Database) -> set[str]:
+    """Everybody who owns an agent that is not terminated."""
+    return {row["owner_address"] for row in await db.fetch_all(OWNERS)}
+
+
+async def suspended_for(db: Database, reason: str) -> list[str]:
+    """Ids of the agents suspended for this reason."""
+    return [row["id"] for row in await db.fetch_all(SUSPENDED_FOR, {"reason": reason})]
 
 
 async def ending(db: Database) -> list[str]:
@@ -142,9 +213,63 @@ def mark_suspended(agent_id: str, reason: str, now: int) -> Statement:
     return Statement(MARK_SUSPENDED, {"id": agent_id, "reason": reason, "now": now}, touches=f"agent:{agent_id}")
 
 
+def mark_resumed(agent_id: str, now: int) -> Statement:
+    """SUSPENDED → ACTIVE, whatever it was suspended for."""
+    return Statement(MARK_RESUMED, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
+
+
+def suspend_these(ids: Sequence[str], reason: str, now: int) -> Statement:
+    """ACTIVE → SUSPENDED for all of them; stale if one has moved."""
+    params = {"ids": msgspec.json.encode(ids).decode(), "reason": reason, "now": now}
+    return Statement(SUSPEND_THESE, params, expect=len(ids), touches="agent:*")
+
+
+def none_active() -> Statement:
+    """Guard: no agent may act."""
+    return Statement(NONE_ACTIVE)
+
+
+def resume_these(ids: Sequence[str], reason: str, now: int) -> Statement:
+    """SUSPENDED for `reason` → ACTIVE for all of them; stale if one has moved."""
+    params = {"ids": msgspec.json.encode(ids).decode(), "reason": reason, "now": now}
+    return Statement(RESUME_THESE, params, expect=len(ids), touches="agent:*")
+
+
 def mark_terminated(agent_id: str, now: int) -> Statement:
     """TERMINATING → TERMINATED; stale while a transaction of it is not final."""
     return Statement(MARK_TERMINATED, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
+
+
+async def owned_by(db: Database, address: str) -> list[Agent]:
+    """Agents that are not TERMINATED and have this canonical address for their owner."""
+    return [to_struct(row, Agent, "agents") for row in await db.fetch_all(OWNED_BY, {"address": address})]
+
+
+def set_owner(agent: Agent, address: str, now: int) -> Statement:
+    """Another owner address, as proved as the one before; stale if the owner changed since the agent was read."""
+    params = {"id": agent.id, "was": agent.owner_address, "verified": agent.owner_verified, "address": address}
+    return Statement(SET_OWNER, {**params, "now": now}, touches=f"agent:{agent.id}")
+
+
+def remove_owner(agent: Agent, now: int) -> Statement:
+    """GRACE → NONE; stale if the owner has proved the key or changed meanwhile."""
+    params = {"id": agent.id, "was": agent.owner_address, "now": now}
+    return Statement(REMOVE_OWNER, params, touches=f"agent:{agent.id}")
+
+
+def verify_owner(agent_id: str, address: str, now: int) -> Statement:
+    """GRACE → LOCKED: the owner has proved the key; stale if it is another owner's or was proved before."""
+    return Statement(VERIFY_OWNER, {"id": agent_id, "address": address, "now": now}, touches=f"agent:{agent_id}")
+
+
+def owner_is(agent: Agent) -> Statement:
+    """Guard: address and state of the owner are as they were read."""
+    return Statement(OWNER_IS, {"id": agent.id, "address": agent.owner_address, "verified": agent.owner_verified})
+
+
+def may_withdraw(agent_id: str, owner: str) -> Statement:
+    """Guard: the agent lives, in whatever state, and its owner is still the one with this address and has signed."""
+    return Statement(MAY_WITHDRAW, {"id": agent_id, "owner": owner})
 
 
 def is_active(agent_id: str) -> Statement:

@@ -1,6 +1,9 @@
 """`attempts`: signed bytes, from the commit that makes them durable to their end on chain."""
 
 import sqlite3
+from collections.abc import Sequence
+
+import msgspec
 
 from waiaas.db import Database, Statement
 from waiaas.domain.transaction import Attempt, Followed
@@ -12,7 +15,10 @@ FOLLOWED = """id, tx_id, number, kind, network, signer, tx_hash, nonce, blockhas
 COLUMNS = f"{FOLLOWED}, raw"
 GET = f"SELECT {COLUMNS} FROM attempts WHERE id = :id"
 #: without the bytes: it is read at every look, for thousands of rows
-OPEN = f"SELECT {FOLLOWED} FROM attempts WHERE network = :network AND finished_at IS NULL ORDER BY id LIMIT :limit"
+OPEN = f"""
+SELECT {FOLLOWED} FROM attempts
+ WHERE network = :network AND finished_at IS NULL AND tx_id > :after ORDER BY tx_id, number LIMIT :limit
+"""
 OF_TRANSACTION = f"SELECT {COLUMNS} FROM attempts WHERE tx_id = :tx_id ORDER BY number"
 OPEN_NETWORKS = "SELECT DISTINCT network FROM attempts WHERE finished_at IS NULL"
 
@@ -48,7 +54,20 @@ UPDATE attempts SET status = 'DEAD', finished_at = :now
 """
 HELD_NONCES = """
 SELECT nonce, status FROM attempts
- WHERE network = :network AND signer = :signer AND nonce >= :lowest AND status IN ('LIVE', 'LANDED')
+ WHERE network = :network AND signer = :signer AND nonce >= :lowest AND status IN ('LIVE', 'LANDED', 'DEAD')
+"""
+KNOWN_HASHES = """
+SELECT tx_hash AS mark FROM attempts WHERE network = :network AND tx_hash IN (SELECT value FROM json_each(:marks))
+"""
+KNOWN_NONCES = """
+SELECT nonce AS mark FROM attempts
+ WHERE network = :network AND signer = :signer AND nonce IN (SELECT value FROM json_each(:marks))
+   AND status IN ('LIVE', 'LANDED')
+"""
+#: that they were lost was told of when their bytes were buried; no index, for hardly any nonce gets here
+LOST_NONCES = """
+SELECT nonce AS mark FROM attempts
+ WHERE network = :network AND signer = :signer AND nonce IN (SELECT value FROM json_each(:marks))
 """
 DIE = "UPDATE attempts SET status = 'DEAD', finished_at = :now WHERE id = :id AND status IN ('LIVE', 'REPLACED')"
 
@@ -68,9 +87,19 @@ async def get(db: Database, attempt_id: str) -> Attempt:
     return _attempt(row)
 
 
-async def open_on(db: Database, network: str, limit: int = 10_000) -> list[Followed]:
-    """Attempts of a network whose end is not final yet, oldest first."""
-    return decodable(await db.fetch_all(OPEN, {"network": network, "limit": limit}), _followed)
+async def open_on(
+    db: Database, network: str, *, after: str = "", limit: int = 10_000
+) -> tuple[list[Followed], str | None]:
+    """Attempts of a network whose end is not final yet, by transaction, each one's oldest first.
+
+    The second is the transaction to go on `after`, None at the end: no transaction's attempts are on two pages. `limit`
+    is above what one transaction can have.
+    """
+    rows = await db.fetch_all(OPEN, {"network": network, "after": after, "limit": limit})
+    if len(rows) < limit:
+        return decodable(rows, _followed), None
+    whole = [row for row in rows if row["tx_id"] != rows[-1]["tx_id"]]
+    return decodable(whole, _followed), whole[-1]["tx_id"]
 
 
 async def of_transaction(db: Database, tx_id: str) -> list[Attempt]:
@@ -79,9 +108,23 @@ async def of_transaction(db: Database, tx_id: str) -> list[Attempt]:
 
 
 async def held_nonces(db: Database, network: str, signer: str, lowest: int) -> dict[int, str]:
-    """Nonces from `lowest` on that signed bytes hold → LIVE or LANDED."""
+    """Nonces from `lowest` on that signed bytes hold → LIVE, or that are spent → LANDED or DEAD."""
     params = {"network": network, "signer": signer, "lowest": lowest}
     return {row["nonce"]: row["status"] for row in await db.fetch_all(HELD_NONCES, params)}
+
+
+async def explained(db: Database, network: str, signer: str, marks: Sequence[str | int]) -> set[str | int]:
+    """Those of the hashes, or nonces of a signer, that belong to an attempt."""
+
+    async def among(sql: str, marks: Sequence[str | int], **params: str) -> set[str | int]:
+        params |= {"network": network, "marks": msgspec.json.encode(marks).decode()}
+        return {row["mark"] for row in await db.fetch_all(sql, params)}
+
+    if isinstance(marks[0], str):
+        return await among(KNOWN_HASHES, marks)
+    known = await among(KNOWN_NONCES, marks, signer=signer)
+    rest = [mark for mark in marks if mark not in known]
+    return known | (await among(LOST_NONCES, rest, signer=signer) if rest else set())
 
 
 async def open_networks(db: Database) -> set[str]:

@@ -17,6 +17,8 @@ VALUES (:timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :detail
              :timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :details, :severity, :ip_address))
 """
 
+#: what an agent's key did elsewhere, as told of so far
+STRANGERS = "SELECT details FROM audit_log WHERE event_type = 'UNKNOWN_SPEND' AND agent_id = :agent_id"
 HEAD = "SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1"
 
 
@@ -51,6 +53,13 @@ def record(
             "ip_address": actor.ip,
         },
     )
+
+
+async def strangers(db: Database, agent_id: str) -> set[str | int]:
+    """Nonces, or hashes, of an agent's key that UNKNOWN_SPEND has told of."""
+    rows = await db.fetch_all(STRANGERS, {"agent_id": agent_id})
+    told = [msgspec.json.decode(row["details"], type=dict[str, Any]) for row in rows]
+    return {mark for one in told for name in ("nonce", "txHash") if (mark := one.get(name)) is not None}
 
 
 async def head(db: Database) -> tuple[int, str] | None:

@@ -1,9 +1,14 @@
 """`spend_ledger`: what was set aside, spent or given back, under the agent's ledger version."""
 
 import sqlite3
+from collections.abc import Collection
+
+import msgspec
 
 from waiaas.db import Database, Statement
-from waiaas.domain.ledger import LedgerKind, LedgerRow, LedgerState
+from waiaas.domain.history import Entry
+from waiaas.domain.ledger import LedgerKind, LedgerRow, LedgerState, OpenAllowance
+from waiaas.domain.usage import SessionSpend
 from waiaas.errors import AgentNotFound
 
 COLUMNS = "id, agent_id, session_id, tx_id, asset, kind, spender, state, reserved, settled, created_at, settled_at"
@@ -13,14 +18,53 @@ SELECT a.ledger_version, l.id AS row_id, {", ".join("l." + column for column in 
     ON l.agent_id = a.id AND l.version > :version AND (l.state = 'RESERVED' OR l.settled_at > :since)
  WHERE a.id = :agent_id
 """
-OF_SESSION = """
-SELECT asset, state, reserved, settled FROM spend_ledger
- WHERE session_id = :session_id AND kind <> 'FEE' AND (:without IS NULL
-   OR tx_id <> :without AND tx_id NOT IN (SELECT id FROM transactions WHERE parent_id = :without))
+OF_SESSIONS = """
+SELECT a.ledger_version, l.id, l.session_id, l.tx_id, l.asset, l.state, l.reserved, l.settled
+  FROM agents a LEFT JOIN spend_ledger l
+    ON l.agent_id = a.id AND l.version > :version AND l.session_id IS NOT NULL AND l.kind <> 'FEE'
+ WHERE a.id = :agent_id
 """
 OF_TRANSACTION = f"SELECT {COLUMNS} FROM spend_ledger WHERE tx_id = :tx_id"
+#: ranges of the version are its pages: what one commit wrote is never torn
+HISTORY = f"""
+SELECT {", ".join("l." + column for column in COLUMNS.split(", "))}, l.version, t.submitted_at,
+       COALESCE(p.parent_id, t.parent_id, t.id) AS root
+  FROM spend_ledger l JOIN transactions t ON t.id = l.tx_id LEFT JOIN transactions p ON p.id = t.parent_id
+ WHERE l.agent_id = :agent_id AND l.version > :after AND l.version <= :to AND l.created_at <= :until
+   AND (l.state = 'RESERVED' OR l.settled_at > :since)
+"""
+OF_TRANSACTIONS = f"SELECT {COLUMNS} FROM spend_ledger WHERE tx_id IN (SELECT value FROM json_each(:ids))"
 OF_ITEMS = f"""
 SELECT {COLUMNS} FROM spend_ledger WHERE tx_id IN (SELECT id FROM transactions WHERE parent_id = :tx_id)
+"""
+#: of everything that hangs on the same approval: a batch with its items, an approval with its reset
+FEES_BESIDE = f"""
+WITH RECURSIVE line(id, parent_id) AS (
+  SELECT id, parent_id FROM transactions WHERE id = :tx_id
+  UNION ALL
+  SELECT t.id, t.parent_id FROM transactions t JOIN line ON t.id = line.parent_id),
+family(id) AS (
+  SELECT id FROM line WHERE parent_id IS NULL
+  UNION ALL
+  SELECT t.id FROM transactions t JOIN family ON t.parent_id = family.id)
+SELECT {COLUMNS} FROM spend_ledger WHERE kind = 'FEE' AND tx_id <> :tx_id AND tx_id IN (SELECT id FROM family)
+"""
+#: what spenders may still take on one network, with the agent it is of and where its approval landed; what is accepted
+#: and not landed is not there
+OPEN_ALLOWANCES = f"""
+SELECT {", ".join("l." + column for column in COLUMNS.split(", "))}, g.public_key, g.ledger_version,
+       a.block_number AS block, a.finished_at IS NOT NULL AS is_final, t.type = 'APPROVE' AS by_request
+  FROM spend_ledger l
+  JOIN transactions t ON t.id = l.tx_id
+  JOIN agents g ON g.id = l.agent_id
+  JOIN attempts a ON a.tx_id = l.tx_id AND a.status = 'LANDED' AND a.kind <> 'CANCEL'
+ WHERE l.state = 'RESERVED' AND l.kind = 'ALLOWANCE' AND g.network = :network ORDER BY l.agent_id, l.id
+"""
+#: signed bytes that may land next, of agents with open allowances; a landed one whose block has gone is among them
+IN_FLIGHT = """
+SELECT DISTINCT t.agent_id, t.request FROM attempts a JOIN transactions t ON t.id = a.tx_id
+ WHERE a.status = 'LIVE' AND a.network = :network
+   AND t.agent_id IN (SELECT l.agent_id FROM spend_ledger l WHERE l.state = 'RESERVED' AND l.kind = 'ALLOWANCE')
 """
 
 RAISE_FROM = "UPDATE agents SET ledger_version = ledger_version + 1 WHERE id = :agent_id AND ledger_version = :version"
@@ -50,11 +94,10 @@ UPDATE spend_ledger SET state = 'RELEASED', settled_at = :now,
        version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
  WHERE tx_id = :tx_id AND kind <> :kept AND state = 'RESERVED'
 """
-RELEASE_ALLOWANCES = """
+RELEASE_ROW = """
 UPDATE spend_ledger SET state = 'RELEASED', settled_at = :now,
        version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
- WHERE agent_id = :agent_id AND asset = :asset AND spender = :spender AND kind = 'ALLOWANCE' AND state = 'RESERVED'
-   AND tx_id <> :but AND (SELECT t.status FROM transactions AS t WHERE t.id = spend_ledger.tx_id) = 'CONFIRMED'
+ WHERE id = :id AND state = 'RESERVED'
 """
 SET_FEE = """
 UPDATE spend_ledger SET reserved = :fee, version = (SELECT ledger_version FROM agents WHERE id = spend_ledger.agent_id)
@@ -80,6 +123,12 @@ def _row(row: sqlite3.Row) -> LedgerRow:
     )
 
 
+def _session_spend(row: sqlite3.Row) -> SessionSpend:
+    state = LedgerState(row["state"])
+    amounts = {LedgerState.RESERVED: row["reserved"], LedgerState.SPENT: row["settled"], LedgerState.RELEASED: 0}
+    return SessionSpend(row["id"], row["session_id"], row["tx_id"], row["asset"], state, int(amounts[state]))
+
+
 async def changed(db: Database, agent_id: str, *, after: int = -1, since: int = -1) -> tuple[int, list[LedgerRow]]:
     """The agent's ledger version, and the rows written since version `after`, out of one snapshot.
 
@@ -91,15 +140,22 @@ async def changed(db: Database, agent_id: str, *, after: int = -1, since: int = 
     return rows[0]["ledger_version"], [_row(row) for row in rows if row["row_id"] is not None]
 
 
-async def spent_by_session(db: Database, session_id: str, *, without: str | None = None) -> dict[str, int]:
-    """Asset → settled and reserved amounts and allowances of a session, without fees and the transaction `without`."""
-    totals: dict[str, int] = {}
-    for row in await db.fetch_all(OF_SESSION, {"session_id": session_id, "without": without}):
-        if row["state"] == LedgerState.RELEASED:
-            continue
-        amount = int(row["settled"] if row["state"] == LedgerState.SPENT else row["reserved"])
-        totals[row["asset"]] = totals.get(row["asset"], 0) + amount
-    return totals
+async def of_sessions(db: Database, agent_id: str, *, after: int = -1) -> tuple[int, list[SessionSpend]]:
+    """The agent's ledger version, and the rows of its sessions, fees left out, that changed since version `after`.
+
+    AgentNotFound if there is no such agent.
+    """
+    rows = await db.fetch_all(OF_SESSIONS, {"agent_id": agent_id, "version": after})
+    if not rows:
+        raise AgentNotFound()
+    return rows[0]["ledger_version"], [_session_spend(row) for row in rows if row["id"] is not None]
+
+
+async def history(db: Database, agent_id: str, *, after: int, to: int, since: int, until: int) -> list[Entry]:
+    """Rows written last in after < version ≤ to, made by `until`; of those that ended, the ones later than `since`."""
+    params = {"agent_id": agent_id, "after": after, "to": to, "since": since, "until": until}
+    rows = await db.fetch_all(HISTORY, params)
+    return [Entry(_row(row), row["version"], row["root"], row["submitted_at"]) for row in rows]
 
 
 async def of_transaction(db: Database, tx_id: str) -> list[LedgerRow]:
@@ -107,9 +163,45 @@ async def of_transaction(db: Database, tx_id: str) -> list[LedgerRow]:
     return [_row(row) for row in await db.fetch_all(OF_TRANSACTION, {"tx_id": tx_id})]
 
 
+async def of_transactions(db: Database, ids: Collection[str]) -> dict[str, list[LedgerRow]]:
+    """The rows of each of the transactions."""
+    found: dict[str, list[LedgerRow]] = {tx_id: [] for tx_id in ids}
+    for row in await db.fetch_all(OF_TRANSACTIONS, {"ids": msgspec.json.encode(list(ids)).decode()}):
+        found[row["tx_id"]].append(_row(row))
+    return found
+
+
 async def of_items(db: Database, tx_id: str) -> list[LedgerRow]:
     """The rows of an EVM batch: each is an item's."""
     return [_row(row) for row in await db.fetch_all(OF_ITEMS, {"tx_id": tx_id})]
+
+
+async def fees_beside(db: Database, tx_id: str) -> int:
+    """What the others of its batch, or its reset, have set aside or paid for their fees, in native base units."""
+    rows = [_row(row) for row in await db.fetch_all(FEES_BESIDE, {"tx_id": tx_id})]
+    return sum(
+        row.reserved if row.settled is None else row.settled for row in rows if row.state != LedgerState.RELEASED
+    )
+
+
+async def open_allowances(db: Database, network: str) -> list[OpenAllowance]:
+    """Every allowance that landed on a network and is open; each agent's together, with its ledger version."""
+    return [
+        OpenAllowance(
+            _row(row),
+            row["public_key"],
+            row["ledger_version"],
+            row["block"],
+            bool(row["is_final"]),
+            row["by_request"] == 1,
+        )
+        for row in await db.fetch_all(OPEN_ALLOWANCES, {"network": network})
+    ]
+
+
+async def in_flight(db: Database, network: str) -> list[tuple[str, str]]:
+    """(agent, stored request) of what is signed and not landed, of agents with open allowances."""
+    return [(row["agent_id"], row["request"]) for row in await db.fetch_all(IN_FLIGHT, {"network": network})]
 
 
 def raise_version(agent_id: str, *, was: int) -> Statement:
@@ -161,13 +253,9 @@ def release(tx_id: str, now: int, *, kept: LedgerKind | None = None) -> Statemen
     return Statement(RELEASE, {"tx_id": tx_id, "kept": kept or "", "now": now}, expect=None)
 
 
-def release_allowances(agent_id: str, asset: str, spender: str, *, but: str, now: int) -> Statement:
-    """Allowances that a spender had end when another transaction, `but`, has replaced or revoked them.
-
-    What is still under way stays set aside: it may land after this one.
-    """
-    params = {"agent_id": agent_id, "asset": asset, "spender": spender, "but": but, "now": now}
-    return Statement(RELEASE_ALLOWANCES, params, expect=None)
+def release_row(row_id: str, now: int) -> Statement:
+    """One row RESERVED → RELEASED; stale if it was settled or released before."""
+    return Statement(RELEASE_ROW, {"id": row_id, "now": now})
 
 
 def set_fee(tx_id: str, fee: int) -> Statement:

@@ -11,6 +11,7 @@ PUT = """
 INSERT INTO key_value_store (key, value, updated_at) VALUES (:key, :value, :now)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
 """
+SWAP = "UPDATE key_value_store SET value = :value, updated_at = :now WHERE key = :key AND value = :was"
 RAISE_POLICY_VERSION = """
 UPDATE key_value_store SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT), updated_at = :now
  WHERE key = 'policy_version'
@@ -27,6 +28,12 @@ async def find(db: Database, key: str) -> Any:
 def put(key: str, value: Any, now: int) -> Statement:
     """Write a key, whatever it held."""
     return Statement(PUT, {"key": key, "value": msgspec.json.encode(value).decode(), "now": now})
+
+
+def swap(key: str, was: Any, value: Any, now: int) -> Statement:
+    """Write a key that holds `was`; stale if it holds anything else by now."""
+    params = {"key": key, "was": msgspec.json.encode(was).decode(), "value": msgspec.json.encode(value).decode()}
+    return Statement(SWAP, {**params, "now": now})
 
 
 def raise_policy_version(now: int) -> Statement:

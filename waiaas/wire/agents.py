@@ -1,7 +1,9 @@
 """Agents on the wire."""
 
+from typing import Annotated
+
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from waiaas.domain.agent import Agent, AgentStatus, OwnerState
 from waiaas.domain.chain import Chain, Network
@@ -63,11 +65,24 @@ class AgentListResponse(Body, frozen=True):
     has_more: bool | UnsetType = UNSET
 
 
+class SuspendAgentRequest(StrictBody, frozen=True):
+    """Why; for the audit log."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+
+
 class InFlight(Body, frozen=True):
     """A signed transaction that may still land."""
 
     id: Id
     tx_hash: str
+
+
+class AgentSuspendResponse(AgentDetailResponse, frozen=True):
+    """The suspended agent: how many transactions were cancelled, and what was signed before and may still land."""
+
+    cancelled: int
+    in_flight: list[InFlight]
 
 
 class AgentDeleteResponse(Body, frozen=True):

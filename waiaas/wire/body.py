@@ -18,7 +18,8 @@ class StrictBody(Body, frozen=True, forbid_unknown_fields=True):
 UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 #: a UUID of any version; the length keeps out a newline behind it, which the pattern's $ lets pass
 Id = Annotated[str, Meta(pattern=UUID, max_length=36, description="UUID")]
-Digits = Annotated[str, Meta(pattern="^[0-9]{1,78}$", max_length=78, description="base units, decimal digits")]
+DIGITS = "^[0-9]{1,78}$"
+Digits = Annotated[str, Meta(pattern=DIGITS, max_length=78, description="base units, decimal digits")]
 Name = Annotated[str, Meta(description="1 to 100 characters after trimming, no control characters")]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Seconds = Annotated[int, Meta(description="epoch seconds")]

@@ -1,11 +1,14 @@
 """Sessions on the wire."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from waiaas.domain.session import Constraints, Session
-from waiaas.wire.body import Body, Id, Name, Seconds
+from waiaas.domain.usage import Used
+from waiaas.wire.body import Body, Digits, Id, Name, Seconds, StrictBody
 
 Ttl = Annotated[int, Meta(ge=300, le=604800)]
 
@@ -42,6 +45,14 @@ class SessionCreateResponse(Body, frozen=True):
     parent_session_id: Id | None
 
 
+class AttenuateRequest(StrictBody, frozen=True):
+    """A child of a session: what is not given is as its parent's; without `ttl` it lives as long."""
+
+    constraints: dict[str, Any] | None = None
+    ttl: Annotated[int, Meta(ge=60, le=604800)] | None = None
+    name: Name | None = None
+
+
 class SessionListItem(Body, frozen=True):
     """A session."""
 
@@ -58,6 +69,46 @@ class SessionListItem(Body, frozen=True):
     parent_session_id: Id | None
     constraints: Constraints | None
     revoked_at: Seconds | None
+
+
+class AssetUsage(Body, frozen=True):
+    """What is set aside and what is spent of one asset, fees not counted."""
+
+    asset: str
+    reserved: Digits
+    spent: Digits
+
+
+class SessionUsage(Body, frozen=True):
+    """What a session and all below it have used."""
+
+    transactions: int
+    amounts: list[AssetUsage]
+
+
+class SessionDetailResponse(SessionListItem, frozen=True):
+    """A session, how many live children it has, and what it and all below it have used."""
+
+    child_count: int
+    usage: SessionUsage
+
+
+class SessionRenewResponse(Body, frozen=True):
+    """The renewed session's token, which is shown this once; the one before is dead."""
+
+    id: Id
+    token: str
+    expires_at: Seconds
+    renewal_count: int
+    max_renewals: int
+    absolute_expires_at: Seconds
+
+
+class RotateSecretResponse(Body, frozen=True):
+    """Tokens are signed with another secret from now on."""
+
+    rotated_at: Seconds
+    message: str
 
 
 class SessionRevokeResponse(Body, frozen=True):
@@ -80,6 +131,28 @@ def session_created(session: Session, token: str) -> SessionCreateResponse:
         constraints=session.constraints,
         parent_session_id=session.parent_id,
     )
+
+
+def session_renewed(session: Session, token: str) -> SessionRenewResponse:
+    """The answer to a renewal."""
+    return SessionRenewResponse(
+        id=session.id,
+        token=token,
+        expires_at=session.expires_at,
+        renewal_count=session.renewal_count,
+        max_renewals=session.max_renewals,
+        absolute_expires_at=session.absolute_expires_at,
+    )
+
+
+def session_detail(
+    session: Session, now: int, *, children: int, transactions: int, used: Mapping[str, Used]
+) -> SessionDetailResponse:
+    """The session by itself."""
+    amounts = [AssetUsage(asset, str(one.reserved), str(one.spent)) for asset, one in sorted(used.items()) if one.total]
+    item = session_item(session, now)
+    usage = SessionUsage(transactions, amounts)
+    return SessionDetailResponse(**msgspec.structs.asdict(item), child_count=children, usage=usage)
 
 
 def session_item(session: Session, now: int) -> SessionListItem:

@@ -202,7 +202,7 @@ _decode_fee = msgspec.json.Decoder(PaidFee).decode
 _decode_provenance = msgspec.json.Decoder(Provenance).decode
 
 
-def tx_sent(tx: Transaction, *, duplicate: bool = False) -> TxSendResponse:
+def tx_sent(tx: Transaction, *, approval_expires_at: int | None = None, duplicate: bool = False) -> TxSendResponse:
     """The answer to a send, also when it is given again."""
     return TxSendResponse(
         id=tx.id,
@@ -213,7 +213,7 @@ def tx_sent(tx: Transaction, *, duplicate: bool = False) -> TxSendResponse:
         agent_id=tx.agent_id,
         network=tx.network,
         execute_at=_execute_at(tx),
-        approval_expires_at=_approval_expires_at(tx),
+        approval_expires_at=_approval_expires_at(tx, approval_expires_at),
         downgraded_from=_downgraded_from(tx),
         duplicate_of=tx.id if duplicate else UNSET,
     )
@@ -271,7 +271,7 @@ def _shown(view: View) -> dict[str, Any]:
         "idempotency_key": tx.idempotency_key,
         "queued_at": tx.queued_at,
         "execute_at": _execute_at(tx),
-        "approval_expires_at": _approval_expires_at(tx),
+        "approval_expires_at": _approval_expires_at(tx, progress.approval_expires_at),
         "approved_at": progress.approved_at,
         "rejected_at": progress.rejected_at,
         "submitted_at": tx.submitted_at,
@@ -305,8 +305,9 @@ def _execute_at(tx: Transaction) -> int | None:
     return tx.due_at if tx.tier is Tier.DELAY else None
 
 
-def _approval_expires_at(tx: Transaction) -> int | None:
-    return tx.due_at if tx.tier is Tier.APPROVAL else None
+def _approval_expires_at(tx: Transaction, asked_until: int | None) -> int | None:
+    """A delay that stands in for an approval may be approved too, where there is an owner to ask."""
+    return tx.due_at if tx.tier is Tier.APPROVAL else asked_until
 
 
 def _in_doubt(view: View) -> bool:

@@ -36,7 +36,9 @@ class Executing:
         self._silent_until: dict[Network, int] = {}
 
     async def tick(self) -> float | None:
-        """Start what can be started."""
+        """Start what can be started; while the kill switch is being thrown, its commit ends what waits."""
+        if self._core.held is not None:
+            return None
         for network in await transactions.networks_at_work(self._core.db):
             await self._fill(network)
         # whatever wakes it meanwhile shares one look

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -10,16 +11,23 @@ from waiaas.errors import StorageCorrupt, Transient
 log = structlog.get_logger()
 
 
+class Rest(NamedTuple):
+    """Seconds until the next tick: `least` in any case, then up to `most` unless it is woken."""
+
+    least: float
+    most: float
+
+
 class Worker:
     """Runs `tick` again and again: when woken, and at the latest every `every_seconds`.
 
-    A tick may answer with seconds to rest, during which nothing wakes it but `stop`.
+    A tick may answer with seconds to rest, during which nothing wakes it but `stop`, or with a Rest.
     """
 
     def __init__(
         self,
         name: str,
-        tick: Callable[[], Awaitable[float | None]],
+        tick: Callable[[], Awaitable[Rest | float | None]],
         *,
         every_seconds: float,
         wake: asyncio.Event | None = None,
@@ -37,6 +45,9 @@ class Worker:
             rest = await self._once()
             if rest is None:
                 await _wait(self._wake, self._every)
+            elif isinstance(rest, Rest):
+                await _wait(self._stop, rest.least)
+                await _wait(self._wake, rest.most - rest.least)
             else:
                 await _wait(self._stop, rest)
 
@@ -45,7 +56,7 @@ class Worker:
         self._stop.set()
         self._wake.set()
 
-    async def _once(self) -> float | None:
+    async def _once(self) -> Rest | float | None:
         try:
             return await self._tick()
         except StorageCorrupt:

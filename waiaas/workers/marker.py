@@ -72,6 +72,10 @@ async def open_marker(db: Database, clock: Clock, path: Path, installation: str,
         raise ClockWentBack(
             f"The wall clock says {now}, the database has seen {max(seen, FIRST_SANE)} (epoch seconds)."
         )
+    if not accept_clock:
+        # a step back within the tolerance revives no session, nonce or approval either
+        clock.hold_at(seen)
+        now = clock.now()
     epoch = (await settings.find(db, "epoch") or 0) + 1
     await db.commit(settings.put("epoch", epoch, now), settings.put("clock_seen", now, now))
     if epoch > 1 and not was_clean(path):

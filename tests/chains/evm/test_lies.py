@@ -79,6 +79,24 @@ async def test_a_spent_nonce_is_not_explained_by_another_transaction(make_evm, s
     assert [one.endpoint for one in chain.rpc.quarantined()] == ["a"]
 
 
+async def test_an_endpoint_that_counts_too_many_makes_no_gap_of_nonces(make_evm):
+    liar, honest = stub(eth_getTransactionCount="0x8"), stub()
+    assert await make_evm(liar, honest).slot(TO) == Nonce(5)
+    assert await make_evm(stub(), liar).slot(TO) == Nonce(5)
+
+
+async def test_no_nonce_is_taken_while_an_endpoint_that_should_count_does_not(make_evm):
+    chain = make_evm(stub(eth_getTransactionCount="0x8"), stub(eth_getTransactionCount=None))
+    with pytest.raises(Transient):
+        await chain.slot(TO)
+
+
+async def test_an_endpoint_in_quarantine_is_not_asked_for_nonces(make_evm):
+    chain = make_evm(stub(**{"chain id": "0x1"}), stub())
+    await chain.balance(TO)
+    assert await chain.slot(TO) == Nonce(5)
+
+
 # --- statuses and receipts ---------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ async def test_the_local_network_has_one_chain_id(make_pool):
     assert [one.network for one in pool.take_quarantined()] == [LOCALNET]
 
 
-async def test_watching_keeps_the_price_of_a_network_in_use(make_pool, clock):
+async def test_watching_asks_networks_in_use_and_no_others(make_pool, clock):
     node = stub(eth_chainId="0x7a69", eth_feeHistory=history([GWEI], 2 * GWEI))
     pool = make_pool(node)
     chain = pool.chain(LOCALNET)
@@ -82,5 +82,6 @@ async def test_watching_keeps_the_price_of_a_network_in_use(make_pool, clock):
     assert node.bodies == []
     await chain.balance(TO)
     await pool.watch()
+    await chain.refresh()
     assert chain.fee_bound(pay()) == 2 * 21_000 * 5 * GWEI
     assert node.methods.count("eth_blockNumber") == 2

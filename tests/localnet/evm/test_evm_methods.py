@@ -8,6 +8,7 @@ from eth_utils import keccak
 
 from tests.localnet.conftest import RpcFailed
 from tests.localnet.evm.conftest import ETHER, GWEI, calldata, person, sign
+from waiaas.localnet.evm import chain
 
 NOBODY = "0x" + "00" * 20
 
@@ -98,7 +99,10 @@ async def test_json_of_absurd_depth_is_an_error_and_not_a_crash(node):
     assert reply.json() == {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}
 
 
-async def test_contracts_call_each_other_to_the_bottom_of_their_gas_and_the_interpreter_is_as_before(node, alice):
+async def test_contracts_call_each_other_to_the_bottom_of_their_gas_and_the_interpreter_is_as_before(
+    node, alice, monkeypatch
+):
+    monkeypatch.setattr(chain, "CALL_SECONDS", 30)
     await node.fund(alice.address)
     probe = await node.deploy(alice, "Probe")
     before = sys.getrecursionlimit()
@@ -231,3 +235,24 @@ async def test_going_back_empties_the_pool_and_the_later_snapshots(node, alice):
     assert await node.call("evm_revert", first) is True
     assert await node.call("txpool_status") == {"pending": "0x0", "queued": "0x0"}
     assert await node.call("evm_revert", second) is False
+
+
+async def test_a_precompiled_contract_runs_though_it_has_no_code_and_a_plain_transfer_does_not(node, alice):
+    await node.fund(alice.address)
+    sha256_of_nothing = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert await node.call("eth_call", {"to": "0x" + "00" * 19 + "02"}) == sha256_of_nothing
+    assert int(await node.call("eth_estimateGas", {"to": "0x" + "00" * 19 + "02"}), 16) > 21_000
+    plain = {"from": alice.address, "to": person(77).address, "value": "0x1"}
+    assert await node.call("eth_call", plain) == "0x"
+    assert await node.call("eth_estimateGas", plain) == hex(21_000)
+
+
+async def test_what_is_known_of_accounts_follows_every_block_and_every_way_back(node, alice):
+    await node.fund(alice.address, 5)
+    snapshot = await node.call("evm_snapshot")
+    for wei in (7, 9):
+        await node.fund(alice.address, wei)
+        assert await node.call("eth_getBalance", alice.address, "latest") == hex(wei)
+    assert await node.call("eth_getBalance", alice.address, "0x1") == "0x5"
+    assert await node.call("evm_revert", snapshot) is True
+    assert await node.call("eth_getBalance", alice.address, "latest") == "0x5"

@@ -1,13 +1,18 @@
 """An EVM network behind the Chain protocol."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
 from waiaas.chains.base import (
+    Allowed,
     Asset,
     Attempt,
     Fees,
+    Grant,
+    Holding,
+    Mark,
     Nonce,
     Prepared,
     Proof,
@@ -17,10 +22,11 @@ from waiaas.chains.base import (
     Signer,
     Slot,
 )
-from waiaas.chains.evm import answers, ask, build, faucet, refusals, watch
+from waiaas.chains.evm import answers, ask, build, faucet, refusals, spent, watch
 from waiaas.chains.evm.answers import Landed
 from waiaas.chains.evm.build import Payment
 from waiaas.chains.evm.deaths import Deaths
+from waiaas.chains.evm.grants import read_grants, read_untaken
 from waiaas.chains.evm.networks import PROFILES
 from waiaas.chains.evm.prepare import L1_FACTOR, PreparedCall, Preparer
 from waiaas.chains.evm.prices import Prices
@@ -29,7 +35,17 @@ from waiaas.chains.kept import Kept
 from waiaas.chains.rpc import Rpc
 from waiaas.clock import Clock
 from waiaas.domain.chain import LOCALNETS, Network
-from waiaas.domain.request import Approve, Batch, ContractCall, Request, TokenTransfer, Transfer
+from waiaas.domain.request import (
+    Approve,
+    Batch,
+    ContractCall,
+    Request,
+    Sweep,
+    SweepToken,
+    Token,
+    TokenTransfer,
+    Transfer,
+)
 from waiaas.errors import ChainNotSupported, NodeRefused, SignedBytesMismatch, Stale, Transient
 
 log = structlog.get_logger(__name__)
@@ -40,6 +56,8 @@ COUNT_SECONDS = 0.2
 SENT = 4096
 #: the reservation holds while the price or the gas doubles
 RESERVED_FACTOR = 2
+#: what the code of a plain account begins with that has delegated to a contract
+DELEGATION = b"\xef\x01\x00"
 #: what a byte of a memo costs at most (EIP-7623)
 MEMO_BYTE_GAS = 40
 TOKEN_TRANSFER_GAS, APPROVE_GAS, CALL_GAS = 100_000, 160_000, 500_000
@@ -54,6 +72,7 @@ class EvmChain:
         self._profile = PROFILES[network]
         self.poll_seconds = self._profile.poll_seconds
         self.rebroadcast_seconds = self._profile.rebroadcast_seconds
+        self.hurry_seconds = self._profile.hurry_seconds
         self.stuck_seconds: float | None = self._profile.stuck_seconds
         self._prices = Prices(rpc, clock, self._profile.least_tip, max_fee_gwei)
         self._preparer = Preparer(rpc, self._profile, self._prices)
@@ -80,10 +99,30 @@ class EvmChain:
         with refusals.reading():
             return await ask.balance(self.rpc, address)
 
+    async def has_code(self, address: str) -> bool:
+        """Code in the newest block, but for a delegation, whose account keeps its key (EIP-7702)."""
+        with refusals.reading():
+            code = await ask.code(self.rpc, address)
+        return bool(code) and not code.startswith(DELEGATION)
+
     async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """Native money, and those of the tokens named that the address holds."""
         with refusals.reading():
             return await list_assets(self.rpc, address, tokens)
+
+    async def holdings(self, address: str, tokens: Sequence[str] = ()) -> list[Holding]:
+        """Those of the tokens named that the address holds; whether one is stopped, only its simulation tells."""
+        held = (await self.assets(address, tokens))[1:]
+        return [Holding(Token(one.mint, one.decimals, one.symbol), one.balance) for one in held]
+
+    async def allowances(self, grants: Sequence[Grant]) -> dict[Grant, Allowed]:
+        """What spenders may still move, as `evm/grants.py` reads it."""
+        with refusals.reading():
+            return await read_grants(self.rpc, grants)
+
+    async def untaken(self, grant: Grant, approval: str, *, since: int, block: int, granted: int) -> int:
+        """What was allowed at the block before, less all that left in that block, as `evm/grants.py` reads it."""
+        return min(granted, await read_untaken(self.rpc, grant, approval, block))
 
     async def prepare(self, request: Request, sender: str) -> Prepared:
         """As `evm/prepare.py` reads, simulates and judges it; FeeAboveCap while gas is too dear."""
@@ -92,7 +131,9 @@ class EvmChain:
     async def slot(self, sender: str) -> Slot:
         """The nonce after the last one that landed."""
         with refusals.reading():
-            return Nonce(await self._counts.get(sender, lambda: ask.count(self.rpc, sender)))
+            return Nonce(
+                await self._counts.get(sender, lambda: asyncio.ensure_future(ask.lowest_count(self.rpc, sender)))
+            )
 
     async def replacement(
         self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
@@ -154,6 +195,10 @@ class EvmChain:
             sightings, self._landed = await watch.statuses(self.rpc, self._profile, list(hashes))
         return sightings
 
+    async def seconded(self, sightings: Mapping[str, Sighting]) -> set[str]:
+        """Every witness is asked for its receipt and its head; two must agree with what was seen."""
+        return await watch.seconded(self.rpc, self._profile, sightings)
+
     async def receipts(self, hashes: Iterable[str]) -> dict[str, Receipt]:
         """Fees as paid; those that `statuses` has just read are not asked for again, so both tell of one block."""
         wanted = list(hashes)
@@ -174,6 +219,18 @@ class EvmChain:
         with refusals.reading():
             await self._giver.give(address, amount)
 
+    async def landed_since(self, address: str, mark: Mark | None) -> Sequence[Mark]:
+        """Nonces that landed after the one given."""
+        assert not isinstance(mark, str)
+        with refusals.reading():
+            return await spent.since(self.rpc, address, -1 if mark is None else mark)
+
+    async def signed_by(self, address: str, marks: Sequence[Mark]) -> dict[Mark, bool]:
+        """Nothing but its key spends a nonce: true of those that every witness counts."""
+        with refusals.reading():
+            agreed = await spent.agreed(self.rpc, address, [mark for mark in marks if isinstance(mark, int)])
+        return dict.fromkeys(agreed, True)
+
     async def refresh(self) -> None:
         """Know the present price, for reservations that ask nobody; what fails is logged."""
         try:
@@ -185,7 +242,9 @@ class EvmChain:
         match request:
             case Transfer():
                 return self._profile.transfer_gas + MEMO_BYTE_GAS * len((request.memo or "").encode())
-            case TokenTransfer():
+            case Sweep():
+                return self._profile.transfer_gas
+            case TokenTransfer() | SweepToken():
                 return TOKEN_TRANSFER_GAS
             case Approve():
                 return APPROVE_GAS

@@ -47,10 +47,19 @@ class Receipt(Answer, frozen=True):
     l1_fee: Quantity | None = None
 
 
+class Log(Answer, frozen=True):
+    """An event of a contract, so far as it is needed."""
+
+    transaction_hash: Hash
+    data: Data
+
+
 class Pending(Answer, frozen=True):
-    """A transaction that the node knows, in a block or not."""
+    """A transaction that the node knows, in a block or not; `sender` signed it, `to` is what it calls."""
 
     hash: Hash
+    sender: str | None = msgspec.field(name="from", default=None)
+    to: str | None = None
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -84,6 +93,7 @@ HASH = msgspec.json.Decoder(Hash)
 HISTORY = msgspec.json.Decoder(FeeHistory)
 HEAD: msgspec.json.Decoder[Head | None] = msgspec.json.Decoder(Head | None)
 RECEIPT: msgspec.json.Decoder[Receipt | None] = msgspec.json.Decoder(Receipt | None)
+LOGS = msgspec.json.Decoder(list[Log])
 PENDING: msgspec.json.Decoder[Pending | None] = msgspec.json.Decoder(Pending | None)
 ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
@@ -146,6 +156,11 @@ def landed(hash: str) -> Callable[[bytes], Landed | None]:
     return read
 
 
+def logs(text: bytes) -> list[Log]:
+    """The events of eth_getLogs."""
+    return LOGS.decode(text)
+
+
 def known(hash: str) -> Callable[[bytes], bool]:
     """Reads eth_getTransactionByHash: whether the node has it, in a block or not; Lie if it is another one."""
 
@@ -154,6 +169,18 @@ def known(hash: str) -> Callable[[bytes], bool]:
         if answer is not None and answer.hash.lower() != hash:
             raise Lie("it answered eth_getTransactionByHash with another transaction", expected=hash)
         return answer is not None
+
+    return read
+
+
+def calls(hash: str, sender: str, contract: str) -> Callable[[bytes], bool]:
+    """Reads eth_getTransactionByHash: whether `sender` signed it and calls that contract itself."""
+    known_there = known(hash)
+
+    def read(text: bytes) -> bool:
+        answer = PENDING.decode(text) if known_there(text) else None
+        said = None if answer is None else [(answer.sender or "").lower(), (answer.to or "").lower()]
+        return said == [sender.lower(), contract.lower()]
 
     return read
 

@@ -8,7 +8,16 @@ from eth_hash.auto import keccak
 from waiaas.chains.evm import abi
 from waiaas.domain.address import canonical_address, checksummed
 from waiaas.domain.chain import Chain
-from waiaas.domain.request import Approve, Batch, ContractCall, Request, TokenTransfer, Transfer
+from waiaas.domain.request import (
+    Approve,
+    Batch,
+    ContractCall,
+    Request,
+    Sweep,
+    SweepToken,
+    TokenTransfer,
+    Transfer,
+)
 from waiaas.errors import MemoToContract, Permanent
 
 TYPE = b"\x02"
@@ -62,7 +71,7 @@ def call_of(request: Request) -> Call:
         case ContractCall() if request.to is not None:
             data = bytes.fromhex((request.calldata or "0x").removeprefix("0x"))
             return Call(address(request.to), int(request.value), data)
-        case ContractCall() | Batch():
+        case ContractCall() | Batch() | Sweep() | SweepToken():
             raise Permanent("This request is not one call on an EVM network.")
 
 
@@ -89,7 +98,13 @@ def _fields(pay: Payment) -> list[object]:
 
 
 def _encoded(fields: list[object]) -> bytes:
-    return bytes(rlp.encode(fields))
+    # numbers are spelled out here, so that nothing has to be guessed of what the rest is
+    plain = [_spelled(field) if isinstance(field, int) else field for field in fields]
+    return bytes(rlp.encode(plain, infer_serializer=False))
+
+
+def _spelled(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8)
 
 
 def hash_of(raw: bytes) -> str:

@@ -21,6 +21,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     poll_seconds: float = 2.0
     rebroadcast_seconds: float = 30.0
     stuck_seconds: float = 30.0
+    #: of a chain that makes a block of what comes, at once
+    hurry_seconds: float | None = None
     least_tip: int = LEAST_TIP
     #: units that a native transfer is reserved at
     transfer_gas: int = 21_000
@@ -63,6 +65,12 @@ PROFILES = {
     Network.BASE_MAINNET: _op_stack(8_453),
     Network.BASE_SEPOLIA: _op_stack(84_532),
     Network.ETHEREUM_LOCALNET: Profile(
-        chain_id=31_337, depth=1, final_depth=64, poll_seconds=0.2, rebroadcast_seconds=2.0, stuck_seconds=5.0
+        chain_id=31_337,
+        depth=1,
+        final_depth=64,
+        poll_seconds=0.2,
+        rebroadcast_seconds=2.0,
+        stuck_seconds=5.0,
+        hurry_seconds=0.02,
     ),
 }

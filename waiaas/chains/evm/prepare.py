@@ -4,16 +4,17 @@ import asyncio
 
 import msgspec
 
-from waiaas.chains.base import Fees, Prepared
+from waiaas.chains.base import Fees, FeeTerms, Prepared
 from waiaas.chains.evm import abi, answers, ask, build, refusals, tokens
 from waiaas.chains.evm.build import Call, Payment
 from waiaas.chains.evm.networks import Profile
 from waiaas.chains.evm.prices import Price, Prices, dearer, raised
 from waiaas.chains.rpc import Rpc
-from waiaas.domain.request import Approve, Request, TokenTransfer, Transfer
+from waiaas.domain.request import Approve, Request, Sweep, SweepToken, TokenTransfer, Transfer, swept
 from waiaas.errors import (
     InsufficientBalance,
     InsufficientForFee,
+    InsufficientTokenBalance,
     MemoToContract,
     NodeRefused,
     Permanent,
@@ -29,7 +30,7 @@ L1_FACTOR = 2
 #: estimated gas, plus a fifth for what may differ when it lands
 GAS_NUMERATOR, GAS_DENOMINATOR = 12, 10
 #: fields of a draft, as long as real ones may get
-DRAFT_NONCE, DRAFT_FEE = 2**32 - 1, 2**48 - 1
+DRAFT_NONCE, DRAFT_FEE, DRAFT_VALUE = 2**32 - 1, 2**48 - 1, 2**72 - 1
 
 
 class PreparedCall(Prepared, frozen=True, kw_only=True):
@@ -38,6 +39,10 @@ class PreparedCall(Prepared, frozen=True, kw_only=True):
     gas_limit: int
     max_fee_per_gas: int
     max_priority_fee_per_gas: int
+
+    def terms(self) -> FeeTerms:
+        """Gas limit and fees per gas."""
+        return FeeTerms(self.gas_limit, self.max_fee_per_gas, self.max_priority_fee_per_gas)
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -89,8 +94,17 @@ class Preparer:
     async def prepare(self, request: Request, sender: str) -> PreparedCall:
         """Everything is asked for at once and leaves as one batch; Permanent if the request would fail.
 
-        An approval over an allowance that is not 0 is judged by its reset, which has to come first.
+        An approval over an allowance that is not 0 is judged by its reset, which has to come first. A sweep is prepared
+        as the transfer that it comes to.
         """
+        if isinstance(request, Sweep):
+            return await self._empty(request, sender)
+        if isinstance(request, SweepToken):
+            with refusals.reading():
+                held = await tokens.balance(self._rpc, request.token.address, sender)
+            if not held:
+                raise InsufficientTokenBalance(held="0", amount="0")
+            request = swept(request, held)
         call = build.call_of(request)
         if len(call.data) > build.LARGEST_DATA:
             raise TransactionTooLarge(f"It has {len(call.data)} bytes of data, {build.LARGEST_DATA} are allowed.")
@@ -114,13 +128,13 @@ class Preparer:
             trial = await self._try_reset(request, sender)
         prepared = self._judge(request, sender, call.value, funds, price, trial)
         notes = (f"The spender may move {present} already.",) if present else ()
-        return msgspec.structs.replace(prepared, needs_reset=reset, notes=notes)
+        return msgspec.structs.replace(prepared, needs_reset=reset, notes=notes, consumed=trial.check(request))
 
     async def replacement(
         self, old: Payment, request: Request, sender: str, *, cancel: bool, fees: Fees | None
     ) -> PreparedCall:
         """The same call dearer, or 0 to oneself; its gas is never below what was signed before for that call."""
-        wanted: Request = Transfer(sender, "0") if cancel else request
+        wanted: Request = Transfer(sender, "0") if cancel else as_signed(request, old.call)
         call = build.call_of(wanted)
         with refusals.reading():
             price, funds, trial = await asyncio.gather(
@@ -130,6 +144,25 @@ class Preparer:
         fees = dearer(paid, price) if fees is None else checked(fees, paid)
         gas_limit = limit_again(trial, wanted, old.gas_limit if call == old.call else 0)
         return self._prepared(wanted, sender, call.value, gas_limit, funds, price, self._prices.check(fees))
+
+    async def _empty(self, request: Sweep, sender: str) -> PreparedCall:
+        """All that the highest fee leaves; a plain transfer's gas is known, and what of it is not used stays behind."""
+        draft = Call(build.address(request.to), DRAFT_VALUE, b"")
+        with refusals.reading():
+            funds, price = await asyncio.gather(self._funds(draft, sender), self._prices.now())
+            fees = self._prices.check(price.fees)
+            likely = self._rest(funds, answers.LEAST_GAS, fees)
+            trial = await self._try(msgspec.structs.replace(draft, value=likely), sender)
+        estimate = trial.check(request)
+        gas_limit = estimate if estimate == answers.LEAST_GAS else limit(estimate)
+        amount = self._rest(funds, gas_limit, fees)
+        return self._prepared(swept(request, amount), sender, amount, gas_limit, funds, price, fees)
+
+    def _rest(self, funds: Funds, gas_limit: int, fees: Fees) -> int:
+        fee = funds.bound(gas_limit, fees)
+        if (rest := funds.balance - fee) <= 0:
+            raise InsufficientForFee(held=str(funds.balance), fee=str(fee))
+        return rest
 
     async def refresh(self) -> None:
         """Know the present price, and on an OP stack what L1 costs a transfer."""
@@ -141,7 +174,7 @@ class Preparer:
         """Code at the recipient of a memo: there it would be a call."""
         if not isinstance(request, Transfer) or request.memo is None:
             return b""
-        return await self._rpc.call("eth_getCode", [request.to, ask.LATEST], answers.data)
+        return await ask.code(self._rpc, request.to)
 
     async def _holding(self, request: Request, sender: str) -> tokens.Holding | None:
         return await tokens.read(self._rpc, request, sender) if isinstance(request, TokenTransfer | Approve) else None
@@ -200,6 +233,15 @@ def limit(estimate: int) -> int:
     if units > build.LARGEST_GAS:
         raise TransactionTooLarge(f"It needs up to {units} gas, {build.LARGEST_GAS} are allowed.")
     return units
+
+
+def as_signed(request: Request, call: Call) -> Request:
+    """What a sweep had come to when it was signed, any other request as it is."""
+    if isinstance(request, Sweep):
+        return swept(request, call.value)
+    if isinstance(request, SweepToken):
+        return swept(request, int.from_bytes(call.data[-abi.WORD :], "big"))
+    return request
 
 
 def limit_again(trial: Trial, request: Request, signed: int) -> int:

@@ -45,6 +45,11 @@ async def read(rpc: Rpc, request: TokenTransfer | Approve, sender: str) -> Holdi
     )
 
 
+async def balance(rpc: Rpc, token: str, owner: str) -> int:
+    """What an owner holds of a token; TokenMismatch if the contract does not answer as one."""
+    return _said(await refusals.outcome(ask.view(rpc, token, abi.call(abi.BALANCE_OF, owner))), abi.number)
+
+
 def _said(answer: bytes | NodeRefused, decode: Callable[[bytes], int]) -> int:
     if isinstance(answer, NodeRefused):
         if isinstance(failure := refusals.failure(answer), Transient):

@@ -1,7 +1,8 @@
 """Following signed bytes on an EVM network: where they landed, how deep, and what they really cost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -10,8 +11,8 @@ from waiaas.chains.base import Receipt, Sighting
 from waiaas.chains.evm import answers, refusals
 from waiaas.chains.evm.answers import Landed
 from waiaas.chains.evm.networks import Profile
-from waiaas.chains.rpc import Rpc
-from waiaas.errors import NodeRefused
+from waiaas.chains.rpc import Rpc, Witness
+from waiaas.errors import NodeRefused, Transient
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -75,6 +76,27 @@ def sighting(found: Landed, head: int, finalized: int, depth: int) -> Sighting:
         confirmations=None if is_final else confirmations,
         block_hash=found.block_hash,
     )
+
+
+async def seconded(rpc: Rpc, profile: Profile, sightings: Mapping[str, Sighting]) -> set[str]:
+    """Those of which as many witnesses as a proof needs say the same."""
+    if rpc.quorum < 2:
+        return set(sightings)
+    testimonies = await asyncio.gather(*(_testimony(witness, profile, sightings) for witness in await rpc.witnesses()))
+    votes = Counter(key for testimony in testimonies for key in testimony)
+    return {key for key, count in votes.items() if count >= rpc.quorum}
+
+
+async def _testimony(witness: Witness, profile: Profile, sightings: Mapping[str, Sighting]) -> set[str]:
+    try:
+        head = await witness.call("eth_blockNumber", (), answers.quantity)
+        finalized = finality(await final_tag(witness.call), head, profile.final_depth)
+        found = await asyncio.gather(*(receipt(witness.call, key) for key in sightings))
+    except (Transient, NodeRefused) as error:
+        log.info("nothing seconded", endpoint=witness.name, reason=error.message)
+        return set()
+    there = [sighting(one, head, finalized, profile.depth) for one in found if one is not None]
+    return {one.hash for one in there if sightings[one.hash].is_seconded_by(one)}
 
 
 def receipts(found: dict[str, Landed]) -> dict[str, Receipt]:

@@ -2,17 +2,21 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from waiaas.chains.base import (
+    Allowed,
     Asset,
     Attempt,
     Blockhash,
     Fees,
+    Grant,
+    Holding,
+    Mark,
     Prepared,
     Proof,
     Receipt,
@@ -23,12 +27,15 @@ from waiaas.chains.base import (
 )
 from waiaas.chains.kept import Kept
 from waiaas.chains.rpc import Dialect, Rpc
-from waiaas.chains.solana import answers, build, plan, refusals, watch
+from waiaas.chains.solana import answers, build, history, plan, refusals, watch
 from waiaas.chains.solana.assets import list_assets
 from waiaas.chains.solana.deaths import prove
+from waiaas.chains.solana.grants import read_grants
 from waiaas.chains.solana.plan import Plan
 from waiaas.chains.solana.prepare import Preparer, SolanaPrepared
 from waiaas.chains.solana.read import read
+from waiaas.chains.solana.sweep import list_holdings
+from waiaas.chains.solana.taken import read_untaken
 from waiaas.clock import Clock
 from waiaas.domain.chain import LOCALNETS, Network
 from waiaas.domain.request import Request
@@ -62,6 +69,8 @@ class SolanaChain:
         self.rpc = rpc
         self.poll_seconds = 0.2 if network in LOCALNETS else 1.0
         self.rebroadcast_seconds = 2.0
+        # a block ends with its slot, whatever is sent
+        self.hurry_seconds: float | None = None
         self.stuck_seconds: float | None = None
         self._max_priority_fee = max_priority_fee_lamports
         self._preparer = Preparer(rpc, clock, max_priority_fee_lamports)
@@ -86,10 +95,28 @@ class SolanaChain:
         with refusals.reading():
             return await self.rpc.call("getBalance", [address, CONFIRMED], answers.balance)
 
+    async def has_code(self, address: str) -> bool:
+        """Programs and their accounts are told apart by nothing that a wallet would not have too."""
+        return False
+
     async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """SOL, and the tokens of both token programs."""
         with refusals.reading():
             return await list_assets(self.rpc, address)
+
+    async def holdings(self, address: str, tokens: Sequence[str] = ()) -> list[Holding]:
+        """The token accounts of both token programs that hold something."""
+        with refusals.reading():
+            return await list_holdings(self.rpc, address)
+
+    async def allowances(self, grants: Sequence[Grant]) -> dict[Grant, Allowed]:
+        """What delegates may still move, as `solana/grants.py` reads it."""
+        with refusals.reading():
+            return await read_grants(self.rpc, grants)
+
+    async def untaken(self, grant: Grant, approval: str, *, since: int, block: int, granted: int) -> int:
+        """What the history of the token accounts shows, as `solana/taken.py` reads it."""
+        return await read_untaken(self.rpc, grant, approval, since=since, granted=granted)
 
     async def prepare(self, request: Request, sender: str) -> SolanaPrepared:
         """As `solana/prepare.py` reads, simulates and judges it."""
@@ -149,6 +176,10 @@ class SolanaChain:
         with refusals.reading():
             return await watch.statuses(self.rpc, list(hashes))
 
+    async def seconded(self, sightings: Mapping[str, Sighting]) -> set[str]:
+        """Every witness is asked for the statuses; two must agree with what was seen."""
+        return await watch.seconded(self.rpc, sightings)
+
     async def receipts(self, hashes: Iterable[str]) -> dict[str, Receipt]:
         """One getTransaction each, together in as few batches as fit."""
         with refusals.reading():
@@ -158,6 +189,20 @@ class SolanaChain:
         """Proofs as `solana/deaths.py` defines them."""
         with refusals.reading():
             return await prove(self.rpc, attempts)
+
+    async def landed_since(self, address: str, mark: Mark | None) -> Sequence[Mark]:
+        """Signatures of what names the address, incoming payments included."""
+        assert not isinstance(mark, int)
+        with refusals.reading():
+            return await history.since(self.rpc, address, mark)
+
+    async def signed_by(self, address: str, marks: Sequence[Mark]) -> dict[Mark, bool]:
+        """As the signed bytes themselves say."""
+        signed = await history.signed_by(self.rpc, address, [mark for mark in marks if isinstance(mark, str)])
+        return dict(signed.items())
+
+    async def refresh(self) -> None:
+        """Nothing: the reservation is the cap that the configuration sets."""
 
     async def faucet(self, address: str, amount: int) -> None:
         """requestAirdrop, on localnet; Transient if the chain does not show it in ten seconds."""

@@ -8,7 +8,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from waiaas.chains.solana.programs import COMPUTE_BUDGET, SYSTEM
-from waiaas.chains.solana.steps import Allow, Call, Memo, Message, Move, Open, Revoke, Send, Step, program_of
+from waiaas.chains.solana.steps import Allow, Call, Close, Memo, Message, Move, Open, Revoke, Send, Step, program_of
 from waiaas.errors import TransactionTooLarge
 
 #: the smallest MTU of IPv6 less headers (solana-packet, PACKET_DATA_SIZE)
@@ -69,6 +69,8 @@ def accounts(step: Step, sender: str) -> tuple[str, ...]:
             return (step.source, step.mint, step.delegate, sender)
         case Revoke():
             return (step.source, sender)
+        case Close():
+            return (step.holder, sender, sender)
         case Memo():
             return ()
         case Call():
@@ -88,6 +90,8 @@ def data(step: Step) -> bytes:
             return b"\x0d" + little(step.amount, 8) + little(step.decimals, 1)
         case Revoke():
             return b"\x05"
+        case Close():
+            return b"\x09"
         case Memo():
             return step.text.encode()
         case Call():

@@ -8,9 +8,21 @@ import msgspec
 
 from waiaas.chains.solana.answers import Account
 from waiaas.chains.solana.programs import PRECOMPILES, SYSTEM, TOKEN_PROGRAMS
-from waiaas.chains.solana.steps import Allow, Call, Memo, Message, Move, Open, Revoke, Send, Step, written
+from waiaas.chains.solana.steps import Allow, Call, Close, Memo, Message, Move, Open, Revoke, Send, Step, written
 from waiaas.chains.solana.tokens import Holder, Mint, associated, is_of_token_program, read_holder, read_mint
-from waiaas.domain.request import Approve, Batch, ContractCall, Item, Request, Token, TokenTransfer, Transfer
+from waiaas.domain.request import (
+    Approve,
+    Batch,
+    ContractCall,
+    Item,
+    Request,
+    Sweep,
+    SweepToken,
+    Token,
+    TokenTransfer,
+    Transfer,
+    swept,
+)
 from waiaas.errors import InsufficientTokenBalance, SimulationFailed, TokenMismatch
 
 Accounts = Mapping[str, Account | None]
@@ -24,6 +36,8 @@ class Plan(msgspec.Struct, frozen=True):
     #: the sender first
     writable: tuple[str, ...]
     notes: tuple[str, ...]
+    #: the sender keeps nothing: no priority is paid, and what the signature leaves is what is moved
+    empties: bool = False
 
     def message(self, units: int, unit_price: int, blockhash: str) -> Message:
         """What signed bytes for it must say."""
@@ -33,6 +47,11 @@ class Plan(msgspec.Struct, frozen=True):
     def opened(self) -> tuple[Open, ...]:
         """The token accounts that it pays for."""
         return tuple(step for step in self.steps if isinstance(step, Open))
+
+    @property
+    def closes(self) -> bool:
+        """Whether rent comes back to the sender."""
+        return any(isinstance(step, Close) for step in self.steps)
 
     @property
     def calls(self) -> bool:
@@ -49,7 +68,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def items(request: Request) -> tuple[Item, ...]:
-    """The items of a batch; any other request is its own."""
+    """The items of a batch; any other request is its own, a sweep what it will come to."""
+    if isinstance(request, Sweep | SweepToken):
+        return (swept(request, 0),)
     return request.instructions if isinstance(request, Batch) else (request,)
 
 

@@ -10,10 +10,10 @@ import structlog
 from solders.hash import Hash
 from solders.signature import Signature
 
-from waiaas.chains.base import Prepared
+from waiaas.chains.base import FeeTerms, Prepared
 from waiaas.chains.kept import Kept
 from waiaas.chains.rpc import Rpc
-from waiaas.chains.solana import answers, build, refusals
+from waiaas.chains.solana import answers, build, refusals, sweep
 from waiaas.chains.solana import plan as plans
 from waiaas.chains.solana.answers import Account, Simulated
 from waiaas.chains.solana.funds import Funds, lamports
@@ -25,7 +25,7 @@ from waiaas.chains.solana.tokens import CREATED_SIZE, TYPED_HOLDER_SIZE
 from waiaas.clock import Clock
 from waiaas.domain.chain import Chain
 from waiaas.domain.effects import effects
-from waiaas.domain.request import Batch, ContractCall, Effect, Request
+from waiaas.domain.request import Batch, ContractCall, Effect, Request, Sweep, SweepToken
 from waiaas.errors import ChainError, Transient
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,10 @@ class SolanaPrepared(Prepared, frozen=True, kw_only=True):
     signatures: int
     units: int
     unit_price: int
+
+    def terms(self) -> FeeTerms:
+        """The compute unit limit, which is what is paid for."""
+        return FeeTerms(compute_units=self.units)
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -74,20 +78,25 @@ class Preparer:
         self._rents: Kept[int] = Kept(clock, float("inf"))
 
     async def prepare(self, request: Request, sender: str) -> SolanaPrepared:
-        """Tokens are looked up first, everything else leaves as one batch; Permanent if the request would fail."""
+        """Tokens are looked up first, everything else leaves as one batch; Permanent if the request would fail.
+
+        A sweep is prepared as the transfer that it comes to.
+        """
         is_watched = isinstance(request, ContractCall | Batch)
         signatures = plans.signatures(request)
         with refusals.reading():
-            plan = plans.make_plan(request, sender, await self._accounts(plans.to_look_up(request, sender)))
-            seen = await self._see(plan, watched=plan.writable if is_watched else ())
+            request, plan = await self._plan(request, sender)
+            seen = await self._see(plan, watched=plan.writable if is_watched or plan.closes else ())
             again = await self._accounts(plan.writable, HOLDER) if is_watched else seen.before
         base_fee = build.fee(0, 0, signatures)
         funds = Funds(plan, seen.before, seen.after, rent(plan, seen), base_fee, seen.minimum)
         funds.cover(base_fee)
         units = unit_limit(plan, seen.simulated)
-        price = min(seen.price, self._max_priority_fee * 1_000_000 // units)
+        price = 0 if plan.empties else min(seen.price, self._max_priority_fee * 1_000_000 // units)
         fee = build.fee(units, price, signatures)
         funds.cover(fee)
+        if plan.empties and funds.rest(fee):
+            raise Transient("The agent's balance moved while it was to be emptied.")
         funds.leave_alive(fee)
         return SolanaPrepared(
             request=request,
@@ -98,11 +107,21 @@ class Preparer:
             undeclared=further(request, funds, again) if is_watched else (),
             notes=plan.notes,
             logs=lines(seen.simulated),
+            consumed=seen.simulated.units_consumed,
             plan=plan,
             signatures=signatures,
             units=units,
             unit_price=price,
         )
+
+    async def _plan(self, request: Request, sender: str) -> tuple[Request, Plan]:
+        """What a sweep comes to, any other request as it is; and how it is done."""
+        if isinstance(request, SweepToken):
+            return sweep.token_plan(request, sender, await self._accounts(sweep.to_look_up(request)))
+        if isinstance(request, Sweep):
+            held = lamports(await self._accounts([sender], HOLDER), sender)
+            return sweep.native_plan(request, sender, held)
+        return request, plans.make_plan(request, sender, await self._accounts(plans.to_look_up(request, sender)))
 
     async def _see(self, plan: Plan, *, watched: Sequence[str]) -> Seen:
         unsigned = draft(plan)

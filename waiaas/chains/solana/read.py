@@ -7,7 +7,7 @@ from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
 from waiaas.chains.solana.programs import ASSOCIATED_TOKEN, COMPUTE_BUDGET, MEMO, SYSTEM, TOKEN_PROGRAMS
-from waiaas.chains.solana.steps import Allow, Call, Memo, Message, Move, Open, Revoke, Send, Step
+from waiaas.chains.solana.steps import Allow, Call, Close, Memo, Message, Move, Open, Revoke, Send, Step
 
 
 class Plain(msgspec.Struct, frozen=True):
@@ -94,6 +94,13 @@ def read_revoke(one: Plain, sender: str) -> Revoke:
     return Revoke(one.program, source)
 
 
+def read_close(one: Plain, sender: str) -> Close:
+    """Token: CloseAccount, the rent to the sender."""
+    holder, to, authority = one.accounts
+    require(to == sender and authority == sender and tagged(one, b"\x09", *TOKEN_PROGRAMS) == b"")
+    return Close(one.program, holder)
+
+
 def read_memo(one: Plain, sender: str) -> Memo:
     """Memo, which no account stands by."""
     require(not one.accounts)
@@ -111,6 +118,7 @@ READERS: dict[type[Step], Callable[[Plain, str], Step]] = {
     Send: read_send,
     Allow: read_allow,
     Revoke: read_revoke,
+    Close: read_close,
     Memo: read_memo,
     Call: read_call,
 }

@@ -50,6 +50,13 @@ class Revoke(msgspec.Struct, frozen=True):
     source: str
 
 
+class Close(msgspec.Struct, frozen=True):
+    """An empty token account of the sender's is no more; what it held as rent is the sender's again."""
+
+    program: str
+    holder: str
+
+
 class Memo(msgspec.Struct, frozen=True):
     """Words for the record."""
 
@@ -64,7 +71,7 @@ class Call(msgspec.Struct, frozen=True):
     accounts: tuple[str, ...]
 
 
-Step = Move | Open | Send | Allow | Revoke | Memo | Call
+Step = Move | Open | Send | Allow | Revoke | Close | Memo | Call
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -87,7 +94,7 @@ def program_of(step: Step) -> str:
             return ASSOCIATED_TOKEN
         case Memo():
             return MEMO
-        case Send() | Allow() | Revoke() | Call():
+        case Send() | Allow() | Revoke() | Close() | Call():
             return step.program
 
 
@@ -96,7 +103,7 @@ def written(step: Step) -> tuple[str, ...]:
     match step:
         case Move():
             return (step.to,)
-        case Open():
+        case Open() | Close():
             return (step.holder,)
         case Send():
             return (step.source, step.target)

@@ -20,6 +20,8 @@ MINT_SIZE, HOLDER_SIZE, MULTISIG_SIZE = 82, 165, 355
 #: a token account with the byte that says it is one
 TYPED_HOLDER_SIZE = HOLDER_SIZE + 1
 MINT_TYPE, HOLDER_TYPE = 1, 2
+#: where a token account's state stands, and the state in which its issuer has stopped it
+STATE_OFFSET, FROZEN = 108, 2
 #: bytes of the associated account that a program makes; Token-2022 adds ImmutableOwner
 CREATED_SIZE = {TOKEN: 165, TOKEN_2022: 170}
 
@@ -55,6 +57,7 @@ class Holder(msgspec.Struct, frozen=True):
     delegate: str | None
     delegated: int
     close_authority: str | None
+    frozen: bool
 
 
 def associated(owner: str, mint: str, program: str) -> str:
@@ -120,6 +123,7 @@ def read_holder(account: Account | None) -> Holder | None:
         delegate=None if state.delegate is None else str(state.delegate),
         delegated=state.delegated_amount,
         close_authority=None if state.close_authority is None else str(state.close_authority),
+        frozen=account.data[STATE_OFFSET] == FROZEN,
     )
 
 

@@ -10,18 +10,33 @@ import msgspec
 
 AGENTS = "SELECT id, network, public_key, status FROM agents"
 TRANSACTIONS = """
-SELECT id, agent_id, parent_id, network, type, status, tier, request, idempotency_key, tx_hash, error_code, created_at
+SELECT id, agent_id, session_id, parent_id, network, type, status, tier, request, idempotency_key, tx_hash,
+       error_code, created_at
   FROM transactions
 """
-ATTEMPTS = "SELECT tx_id, number, network, signer, tx_hash, raw, status, broadcasts FROM attempts"
+ATTEMPTS = "SELECT tx_id, number, kind, network, signer, tx_hash, raw, status, broadcasts FROM attempts"
 LEDGER = "SELECT agent_id, tx_id, asset, kind, state, reserved, settled FROM spend_ledger"
 POLICIES = "SELECT agent_id, type, rules, enabled FROM policies"
+APPROVALS = "SELECT tx_id, approved_at, rejected_at FROM pending_approvals"
+SESSIONS = "SELECT id, parent_id, constraints, renewal_count, revoked_at FROM sessions"
+#: what is ordered by the commits that wrote it
+SIGNINGS = "SELECT id, event_type, tx_id FROM audit_log WHERE event_type IN ('TX_SUBMITTED', 'TX_REPLACED')"
+SWITCHINGS = (
+    "SELECT id, event_type FROM audit_log WHERE event_type IN ('KILL_SWITCH_ACTIVATED', 'KILL_SWITCH_RECOVERED')"
+)
+SIGNED = """
+SELECT a.tx_hash, a.tx_id, a.status, a.kind, a.network, t.agent_id
+  FROM attempts a JOIN transactions t ON t.id = a.tx_id
+"""
+STOPPED = "SELECT id FROM transactions WHERE status = 'CANCELLED' AND error_code = 'KILL_SWITCH'"
 UNFINISHED = f"{TRANSACTIONS} WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
 DENIED = f"{TRANSACTIONS} WHERE status = 'CANCELLED' AND tier IS NULL AND created_at >= :since"
 LIVE = f"{ATTEMPTS} WHERE status = 'LIVE'"
 KEYS = "SELECT idempotency_key FROM transactions WHERE idempotency_key IS NOT NULL"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 EVERYTHING = "SELECT * FROM {}"
+
+BOOKS = (AGENTS, TRANSACTIONS, ATTEMPTS, LEDGER, POLICIES, APPROVALS, SESSIONS, SIGNINGS, SWITCHINGS)
 
 Row = dict[str, Any]
 
@@ -34,6 +49,10 @@ class Books(msgspec.Struct, frozen=True):
     attempts: list[Row]
     ledger: list[Row]
     policies: list[Row]
+    approvals: list[Row]
+    sessions: list[Row]
+    signings: list[Row]
+    switchings: list[Row]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -63,7 +82,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def read_books(path: Path) -> Books:
     """Everything, at the end of a run."""
     with reading(path) as connection:
-        return Books(*(rows(connection, sql) for sql in (AGENTS, TRANSACTIONS, ATTEMPTS, LEDGER, POLICIES)))
+        return Books(*(rows(connection, sql) for sql in BOOKS))
 
 
 def read_state(path: Path, since: int) -> State:
@@ -84,6 +103,18 @@ def count_unfinished(path: Path) -> int:
     """Transactions that have not ended, while the daemon runs or not."""
     with reading(path) as connection:
         return len(rows(connection, UNFINISHED))
+
+
+def read_signed(path: Path) -> list[Row]:
+    """All that was ever signed: hash, transaction, status, kind, network and agent."""
+    with reading(path) as connection:
+        return rows(connection, SIGNED)
+
+
+def read_stopped(path: Path) -> list[str]:
+    """Transactions that the kill switch cancelled."""
+    with reading(path) as connection:
+        return [row["id"] for row in rows(connection, STOPPED)]
 
 
 def texts(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -62,8 +62,8 @@ class Place(msgspec.Struct, frozen=True):
         return self.root / "serve.out"
 
     def journals(self) -> list[Path]:
-        """One for each client."""
-        return sorted(self.root.glob("client-*.journal"))
+        """One for each program that asks for something."""
+        return sorted(self.root.glob("*.journal"))
 
 
 def prepare(place: Place, password: str, endpoints: Mapping[str, Sequence[str]]) -> int:
@@ -155,6 +155,10 @@ class Child:
                 start_new_session=True,
             )
         self.begun = self._clock.monotonic()
+
+    def leap(self, seconds: int) -> None:
+        """From the next life on its wall clock is so far ahead."""
+        (self._place.hook / "clock.json").write_bytes(msgspec.json.encode(seconds))
 
     @property
     def process(self) -> "subprocess.Popen[bytes]":

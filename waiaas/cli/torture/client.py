@@ -4,7 +4,7 @@ import asyncio
 
 from waiaas.cli.torture.chance import Chance
 from waiaas.cli.torture.daemon import Caller, Said
-from waiaas.cli.torture.facts import Answer, Effect, Intent, Seen
+from waiaas.cli.torture.facts import Answer, Effect, Intent, Renewal, Seen
 from waiaas.cli.torture.journal import Journal
 from waiaas.cli.torture.operator import Agent, Operator, Session
 from waiaas.cli.torture.witness import LIMITED, Witness
@@ -14,6 +14,8 @@ from waiaas.ids import new_id
 #: between two requests of one client, on average
 THINK_SECONDS = 0.25
 FOLLOW_SECONDS = 20
+#: a renewal is asked for so often at once
+TIMES = 2
 FINAL = {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
 #: refusals that mean: the token is void, not the request
 VOID = {"SESSION_REVOKED", "SESSION_NOT_FOUND", "TOKEN_EXPIRED"}
@@ -33,28 +35,31 @@ class Client:
         chance: Chance,
     ) -> None:
         self.agent, self.operator, self.chance = agent, operator, chance
-        self._journal, self._witness, self._clock = journal, witness, clock
+        self.journal, self._witness, self._clock = journal, witness, clock
         self._calls = Caller(url, {}, clock, chance)
         self.session: Session | None = None
 
-    def intend(self, operation: str, *payments: tuple[str, int], keyed: bool = True) -> Intent:
-        """Native payments (recipient, amount) that are wanted, written down before anything else happens."""
-        network, native = self.agent.kind.network, self.agent.kind.known.NATIVE
+    def intend(self, operation: str, *payments: tuple[str, str, int], keyed: bool = True) -> Intent:
+        """What is wanted (asset, recipient, amount), written down before anything else happens."""
+        network = self.agent.kind.network
         intent = Intent(
             id=new_id(),
             operation=operation,
             agent_id=self.agent.id,
             key=new_id() if keyed else None,
-            effects=tuple(Effect(network, self.agent.address, native, to, amount) for to, amount in payments),
+            effects=tuple(Effect(network, self.agent.address, *payment) for payment in payments),
         )
-        self._journal.write(intent)
+        self.journal.write(intent)
         return intent
 
-    async def send(self, intent: Intent, body: dict[str, object]) -> str | None:
-        """Ask for it, with a key again and again until it is answered; the transaction, None if it was refused."""
+    async def send(self, intent: Intent, body: dict[str, object], session: Session | None = None) -> str | None:
+        """Ask for it, with a key again and again until it is answered; the transaction, None if it was refused.
+
+        With another session than the client's own as long as that is good.
+        """
         with self._witness.asking(intent):
             limit = self.operator.limit(self.agent)
-            said = await self._said(intent, body)
+            said = await self._said(intent, body, session)
             if said is None:
                 return None
             answer = self._note(intent, said)
@@ -68,7 +73,7 @@ class Client:
         if not said.ok:
             self._witness.note_refusal(said)
         elif said.body["status"] in FINAL:
-            self._journal.write(Seen(transaction, said.body["status"]))
+            self.journal.write(Seen(transaction, said.body["status"]))
 
     async def follow(self, transaction: str) -> None:
         """Wait until it is final, some time at most, and write down how it ended."""
@@ -79,8 +84,40 @@ class Client:
                 self._witness.note_refusal(said)
                 return
             if said.body["status"] in FINAL:
-                self._journal.write(Seen(transaction, said.body["status"]))
+                self.journal.write(Seen(transaction, said.body["status"]))
                 return
+
+    async def renew(self) -> None:
+        """Ask twice at once for the client's session to go on under another token; it may be too early, or lost."""
+        if (session := self.session) is None:
+            return
+        self.session = None
+        path, bearer = f"/v1/sessions/{session.id}/renew", f"Bearer {session.token}"
+        for _ in range(TIMES):
+            self.journal.write(Renewal(session.id))
+        said = await asyncio.gather(*(self._calls.once("PUT", path, Authorization=bearer) for _ in range(TIMES)))
+        renewed = [one.body["token"] for one in said if one is not None and one.ok]
+        self.operator.tokens += renewed
+        for _ in renewed:
+            self.journal.write(Renewal(session.id, done=True))
+        if renewed:
+            self.session = Session(session.id, renewed[0])
+        elif all(one is not None and one.code == "RENEWAL_TOO_EARLY" for one in said):
+            self.session = session
+        if len(renewed) > 1:
+            self._witness.find(f"session: {session.id} was renewed twice with one token")
+        for refusal in (one for one in said if one is not None and not one.ok):
+            self._witness.note_refusal(refusal)
+
+    async def attenuate(self, parent: Session, **constraints: str) -> Session | None:
+        """A child of a session with less than it has; None if the parent is void."""
+        path, body = f"/v1/sessions/{parent.id}/attenuate", {"constraints": constraints}
+        said = await self._calls.insist("POST", path, body, Authorization=f"Bearer {parent.token}")
+        if not said.ok:
+            self._witness.note_refusal(said)
+            return None
+        self.operator.tokens.append(said.body["token"])
+        return Session(said.body["id"], said.body["token"])
 
     async def think(self) -> None:
         """Some time passes."""
@@ -88,11 +125,16 @@ class Client:
 
     async def close(self) -> None:
         """No line and no call follows."""
-        self._journal.close()
+        self.journal.close()
         await self._calls.close()
 
-    async def _said(self, intent: Intent, body: dict[str, object]) -> Said | None:
+    async def _said(self, intent: Intent, body: dict[str, object], session: Session | None) -> Said | None:
         path = "/v1/transactions/send"
+        if session is not None and intent.key is not None:
+            headers = {"Idempotency_Key": intent.key, "Authorization": f"Bearer {session.token}"}
+            said = await self._calls.insist("POST", path, body, **headers)
+            if said.code not in VOID:
+                return said
         if intent.key is not None:
             return await self._with_session("POST", path, body, Idempotency_Key=intent.key)
         # without a key of its own nobody may ask twice
@@ -120,5 +162,5 @@ class Client:
         else:
             answer = Answer(intent.id, said.status, code=said.code)
             self._witness.note_refusal(said)
-        self._journal.write(answer)
+        self.journal.write(answer)
         return answer

@@ -4,17 +4,19 @@ Nothing here is taken from the daemon's own judgement, pipeline or queries: it r
 and asks the chain itself.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from waiaas.cli.torture.asked import wanted_by
 from waiaas.cli.torture.books import Books, Row
 from waiaas.cli.torture.facts import Landed, Truth
 from waiaas.cli.torture.hosts import KINDS
 from waiaas.cli.torture.journal import Records
 from waiaas.cli.torture.limits import overbooked, overspent
+from waiaas.cli.torture.rulings import signed_while_stopped, undecided
+from waiaas.cli.torture.shares import outlived, overdrawn, renewed_otherwise
 
 FINAL = {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
 #: codes of FAILED rows whose bytes are in a block all the same
@@ -43,6 +45,7 @@ def compare(records: Records, books: Books, before: Truth, truth: Truth) -> Verd
         violated_limits=[
             *overbooked(books.agents, books.ledger, books.policies, truth.native),
             *overspent(books.agents, books.policies, truth),
+            *overdrawn(books, truth),
         ],
         unbalanced=[*unsettled(books, truth), *unbalanced(books, before, truth)],
         others=[
@@ -51,6 +54,10 @@ def compare(records: Records, books: Books, before: Truth, truth: Truth) -> Verd
             *untrue(books, truth),
             *unexplained(books, truth),
             *unlike_told(records, books),
+            *undecided(records, books),
+            *signed_while_stopped(books),
+            *outlived(books),
+            *renewed_otherwise(records, books),
         ],
     )
 
@@ -60,7 +67,7 @@ def double_effects(records: Records, truth: Truth) -> Iterator[str]:
     happened = truth.effects()
     accepted = records.accepted()
     for intent in records.intents.values():
-        times = max(happened[effect] for effect in intent.effects)
+        times = max((happened[effect] for effect in intent.effects if effect.amount), default=0)
         if times > 1:
             yield f"duplicate: intent {intent.id} ({intent.operation}) happened {times} times"
         refused = intent.id in records.answers and intent.id not in accepted
@@ -89,7 +96,8 @@ def lost(records: Records, books: Books, truth: Truth) -> Iterator[str]:
     rows, happened = {row["id"]: row for row in books.transactions}, truth.effects()
     for intent_id, transaction in records.accepted().items():
         intent, row = records.intents[intent_id], rows.get(transaction)
-        times = [happened[effect] for effect in intent.effects]
+        # that an allowance is taken back shows in what follows, not in an effect that nothing else has
+        times = [happened[effect] for effect in intent.effects if effect.amount] or [row_says(row)]
         if row is None:
             yield f"lost: intent {intent_id} was accepted as {transaction}, which is not there"
         elif row["idempotency_key"] != intent.key or row["agent_id"] != intent.agent_id:
@@ -100,6 +108,11 @@ def lost(records: Records, books: Books, truth: Truth) -> Iterator[str]:
             yield f"lost: transaction {transaction} is PARTIAL_FAILURE, its items happened {times} times"
         elif row["status"] in FINAL - {"CONFIRMED", "PARTIAL_FAILURE"} and max(times) > 0:
             yield f"lost: transaction {transaction} is {row['status']} and has happened"
+
+
+def row_says(row: Row | None) -> int:
+    """How often it happened if its own row is believed."""
+    return int(row is not None and row["status"] == "CONFIRMED")
 
 
 def unfinished(books: Books) -> Iterator[str]:
@@ -115,14 +128,11 @@ def unfinished(books: Books) -> Iterator[str]:
 def unwanted(records: Records, books: Books) -> Iterator[str]:
     """No transaction is there that no client wanted."""
     wanted = {
-        (intent.agent_id, tuple(sorted((effect.to, str(effect.amount)) for effect in intent.effects)))
+        (intent.agent_id, tuple(sorted((effect.asset, effect.to, effect.amount) for effect in intent.effects)))
         for intent in records.intents.values()
     }
     for row in books.transactions:
-        request = json.loads(row["request"])
-        items = request.get("instructions", [request])
-        asked = tuple(sorted((item["to"], item["amount"]) for item in items))
-        if row["parent_id"] is None and (row["agent_id"], asked) not in wanted:
+        if row["parent_id"] is None and (row["agent_id"], wanted_by(row["network"], row["request"])) not in wanted:
             yield f"unwanted: nobody asked for transaction {row['id']}"
 
 
@@ -178,43 +188,58 @@ def unlike_told(records: Records, books: Books) -> Iterator[str]:
 
 def unsettled(books: Books, truth: Truth) -> Iterator[str]:
     """Every reservation of a final transaction was settled or released, and costs what the chain says."""
-    cost: defaultdict[str, int] = defaultdict(int)
+    cost: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in books.ledger:
-        if row["state"] == "RESERVED" and row["kind"] != "ALLOWANCE":
+        if row["state"] == "RESERVED":
             yield f"ledger: {row['kind']} of transaction {row['tx_id']} is still reserved"
-        if row["state"] == "SPENT" and row["asset"] in truth.native.values():
-            cost[row["tx_id"]] += int(row["settled"])
-    paid: defaultdict[str, int] = defaultdict(int)
+        if row["state"] == "SPENT" and row["kind"] != "ALLOWANCE":
+            cost[(row["tx_id"], row["asset"])] += int(row["settled"])
+    paid: defaultdict[tuple[str, str], int] = defaultdict(int)
     for attempt in books.attempts:
         if (landed := truth.landed.get(attempt["tx_hash"])) is not None:
-            paid[attempt["tx_id"]] += landed.paid
-    for tx_id in cost.keys() | paid.keys():
-        if cost[tx_id] != paid[tx_id]:
-            yield f"ledger: transaction {tx_id} is booked with {cost[tx_id]}, the chain took {paid[tx_id]}"
+            for asset in truth.assets(landed.network):
+                paid[(attempt["tx_id"], asset)] += landed.paid_in(
+                    asset, truth.native[landed.network], attempt["signer"]
+                )
+    for place in cost.keys() | paid.keys():
+        if cost[place] != paid[place]:
+            tx_id, asset = place
+            yield f"ledger: transaction {tx_id} is booked with {cost[place]} {asset}, the chain took {paid[place]}"
 
 
 def unbalanced(books: Books, before: Truth, truth: Truth) -> Iterator[str]:
-    """To the unit: what an agent had and was sent, less what its ledger says it spent, is what the chain holds."""
-    spent: Counter[str] = Counter()
+    """To the unit: what an agent had and was sent, less what its ledger and spenders took, is what the chain holds.
+
+    What a spender took is booked, or more: as long as the daemon cannot know, it counts as taken what could be.
+    """
+    spent: Counter[tuple[str, str, bool]] = Counter()
     for row in books.ledger:
-        if row["state"] == "SPENT" and row["asset"] in truth.native.values():
-            spent[row["agent_id"]] += int(row["settled"])
+        if row["state"] == "SPENT":
+            spent[(row["agent_id"], row["asset"], row["kind"] == "ALLOWANCE")] += int(row["settled"])
     for agent in books.agents:
-        place = agent["network"], agent["public_key"]
-        got = truth.received(*place) - before.received(*place)
-        had, holds = before.balances.get(place), truth.balances.get(place, 0)
-        if had is None:
-            # made while the daemon was being killed: nobody sends with it, and its gift is not told of by every chain
-            had = holds - got
-        if had + got - spent[agent["id"]] != holds:
-            yield f"balance: {agent['id']} had {had}, got {got}, spent {spent[agent['id']]}, and holds {holds}"
+        for asset in truth.assets(agent["network"]):
+            place = agent["network"], agent["public_key"], asset
+            got, taken = truth.received(*place) - before.received(*place), truth.taken(*place)
+            had, holds, paid = (
+                before.balances.get(place),
+                truth.balances.get(place, 0),
+                spent[(agent["id"], asset, False)],
+            )
+            if had is None:
+                # made while the daemon was being killed: nobody sends with it, and not every chain tells of its gift
+                had = holds - got
+            if had + got - paid - taken != holds:
+                yield f"balance: {agent['id']} had {had} {asset}, got {got}, spent {paid}, lost {taken}, holds {holds}"
+            if spent[(agent["id"], asset, True)] < taken:
+                yield f"balance: {agent['id']} lost {taken} {asset} to spenders, fewer are booked"
 
 
 def merged(truths: Iterable[Truth]) -> Truth:
     """Several networks as one."""
-    whole = Truth({}, {}, {})
+    whole = Truth({}, {}, {}, {})
     for truth in truths:
         whole.landed.update(truth.landed)
         whole.balances.update(truth.balances)
         whole.native.update(truth.native)
+        whole.tokens.update(truth.tokens)
     return whole

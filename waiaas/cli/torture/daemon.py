@@ -16,7 +16,7 @@ CALL_SECONDS = 10
 PATIENCE_SECONDS = 90
 PAUSE_SECONDS = (0.02, 0.25)
 #: says "not now": the same call again
-AGAIN = {503}
+AGAIN, STOPPED = 503, "KILL_SWITCH_ACTIVE"
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -28,6 +28,11 @@ class Said(msgspec.Struct, frozen=True):
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def is_not_now(self) -> bool:
+        """Whether the same call may be answered otherwise before long."""
+        return self.status == AGAIN or self.code == STOPPED
 
     @property
     def code(self) -> str | None:
@@ -56,7 +61,7 @@ class Caller:
         until = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < until:
             said = await self.once(method, path, body, **headers)
-            if said is not None and said.status not in AGAIN:
+            if said is not None and not said.is_not_now:
                 return said
             await asyncio.sleep(self._chance.between(*PAUSE_SECONDS))
         raise DaemonSilent(f"{method} {path} was not answered within {PATIENCE_SECONDS} seconds.")

@@ -5,8 +5,9 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from waiaas.cli.torture import erc20
 from waiaas.cli.torture.exchange import Node, ask
-from waiaas.cli.torture.facts import Effect, Landed, Truth
+from waiaas.cli.torture.facts import Effect, Landed, Truth, allowance_of
 
 NATIVE = "native:ethereum"
 #: blocks asked for in one JSON-RPC batch
@@ -57,13 +58,39 @@ async def landed(node: Node, hashes: list[str]) -> set[str]:
     return {key for key, receipt in zip(hashes, receipts, strict=True) if receipt}
 
 
-async def truth(node: Node, network: str, addresses: list[str]) -> Truth:
+def asset_of(token: str) -> str:
+    """The name of a token among assets."""
+    return f"ethereum:{token}"
+
+
+def called(item: dict[str, Any]) -> tuple[str, str, int] | None:
+    """(asset, recipient, amount) of a call that the torture asks for: a transfer of tokens."""
+    data = bytes.fromhex(item["calldata"].removeprefix("0x"))
+    if data[:4] != erc20.TRANSFER:
+        return None
+    return asset_of(item["to"]), to_checksum_address(data[16:36]), int.from_bytes(data[36:68], "big")
+
+
+async def truth(node: Node, network: str, addresses: list[str], token: str) -> Truth:
     """All that landed from or for these addresses, and what they hold."""
-    ours = set(addresses)
-    found = {one.hash: one for one in await _blocks(node, network) if one.signer in ours or _pays(one, ours)}
-    balances = await ask(node, *(("eth_getBalance", [address, "latest"]) for address in addresses)) if addresses else []
-    holds = {(network, address): int(wei, 16) for address, wei in zip(addresses, balances, strict=True)}
-    return Truth(found, holds, {network: NATIVE})
+    ours, asset = set(addresses), asset_of(token)
+    found = {one.hash: one for one in await _blocks(node, network, token) if one.signer in ours or _concerns(one, ours)}
+    holds: dict[tuple[str, str, str], int] = {}
+    for address in addresses:
+        call = {"to": token, "data": "0x" + erc20.calldata(erc20.BALANCE, address).hex()}
+        wei, units = await ask(node, ("eth_getBalance", [address, "latest"]), ("eth_call", [call, "latest"]))
+        holds |= {(network, address, NATIVE): int(wei, 16), (network, address, asset): int(units, 16)}
+    return Truth(found, holds, {network: NATIVE}, {network: asset})
+
+
+def callee(token: str) -> str:
+    """What is called: the token's contract."""
+    return token
+
+
+def call_of(sender: str, token: str, to: str, amount: int) -> dict[str, Any]:
+    """The fields of a call that moves tokens."""
+    return {"to": token, "calldata": "0x" + erc20.calldata(erc20.TRANSFER, to, amount).hex()}
 
 
 def recipients(entropy: list[bytes]) -> list[str]:
@@ -71,11 +98,11 @@ def recipients(entropy: list[bytes]) -> list[str]:
     return [to_checksum_address(each[:20]) for each in entropy]
 
 
-def _pays(landed: Landed, addresses: set[str]) -> bool:
-    return any(effect.to in addresses for effect in landed.effects)
+def _concerns(landed: Landed, addresses: set[str]) -> bool:
+    return any(effect.to in addresses or effect.sender in addresses for effect in landed.effects)
 
 
-async def _blocks(node: Node, network: str) -> list[Landed]:
+async def _blocks(node: Node, network: str, token: str) -> list[Landed]:
     """Every transaction there is."""
     (head,) = await ask(node, ("eth_blockNumber", []))
     found: list[Landed] = []
@@ -85,15 +112,16 @@ async def _blocks(node: Node, network: str) -> list[Landed]:
         receipts = await ask(node, *(("eth_getBlockReceipts", [number]) for number in numbers))
         for block, told in zip(blocks, receipts, strict=True):
             pairs = zip(block["transactions"], told or (), strict=True)
-            found += [_landed(network, transaction, receipt) for transaction, receipt in pairs]
+            found += [_landed(network, transaction, receipt, token) for transaction, receipt in pairs]
     return found
 
 
-def _landed(network: str, transaction: dict[str, Any], receipt: dict[str, Any]) -> Landed:
+def _landed(network: str, transaction: dict[str, Any], receipt: dict[str, Any], token: str) -> Landed:
     signer, ok = to_checksum_address(transaction["from"]), int(receipt["status"], 16) == 1
     fee = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
     value = int(transaction["value"], 16) if ok else 0
     to = to_checksum_address(transaction["to"]) if transaction["to"] else None
+    native = (Effect(network, signer, NATIVE, to, value),) if value and to else ()
     return Landed(
         network=network,
         hash=transaction["hash"],
@@ -102,5 +130,16 @@ def _landed(network: str, transaction: dict[str, Any], receipt: dict[str, Any]) 
         fee=fee,
         # what an address sends to itself stays there
         paid=fee + (0 if to == signer else value),
-        effects=(Effect(network, signer, NATIVE, to, value),) if value and to else (),
+        effects=(*native, *_logged(network, receipt, token)),
     )
+
+
+def _logged(network: str, receipt: dict[str, Any], token: str) -> list[Effect]:
+    """What the token's contract says that happened."""
+    found = []
+    for log in receipt["logs"]:
+        if log["address"].lower() == token.lower() and log["topics"][0] in (erc20.TRANSFERRED, erc20.APPROVED):
+            sender, to = (to_checksum_address("0x" + topic[-40:]) for topic in log["topics"][1:3])
+            asset = asset_of(token) if log["topics"][0] == erc20.TRANSFERRED else allowance_of(asset_of(token))
+            found.append(Effect(network, sender, asset, to, int(log["data"], 16)))
+    return found

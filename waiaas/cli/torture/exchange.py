@@ -12,6 +12,10 @@ Node = Callable[[bytes], Awaitable[bytes]]
 _late: set["asyncio.Task[None]"] = set()
 
 
+class NodeRefused(RuntimeError):
+    """A node answered a call with an error."""
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What goes back; `announced` is a content length that is not kept, `pause` the seconds between its bytes."""
 
@@ -61,7 +65,7 @@ async def deliver_all() -> None:
 
 
 async def ask(node: Node, *calls: tuple[str, list[Any]]) -> list[Any]:
-    """The results of some calls, straight from the node; RuntimeError with the node's own word if it refuses one."""
+    """The results of some calls, straight from the node; NodeRefused with the node's own word if it refuses one."""
     asked = [
         {"jsonrpc": "2.0", "id": place, "method": method, "params": params}
         for place, (method, params) in enumerate(calls)
@@ -69,5 +73,5 @@ async def ask(node: Node, *calls: tuple[str, list[Any]]) -> list[Any]:
     replies = {reply["id"]: reply for reply in msgspec.json.decode(await node(msgspec.json.encode(asked)))}
     for place, (method, _) in enumerate(calls):
         if "error" in replies[place]:
-            raise RuntimeError(f"{method}: {replies[place]['error']}")
+            raise NodeRefused(f"{method}: {replies[place]['error']}")
     return [replies[place].get("result") for place in range(len(calls))]

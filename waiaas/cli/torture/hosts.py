@@ -10,12 +10,13 @@ import httpx
 import msgspec
 from starlette.types import ASGIApp
 
-from waiaas.cli.torture import evm, solana
+from waiaas.cli.torture import erc20, evm, solana, spl
 from waiaas.cli.torture.exchange import Node
 from waiaas.cli.torture.facts import Truth
 from waiaas.clock import Clock
 from waiaas.domain.chain import Chain, Network, chain_of
 from waiaas.errors import ExtraMissing, UsageWrong
+from waiaas.ids import entropy
 from waiaas.localnet.ondemand import has_evm
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -49,8 +50,23 @@ class Known(Protocol):
     async def hold(self, node: Node, held: bool) -> None: ...
     async def evict(self, node: Node, hash: str) -> None: ...
     async def landed(self, node: Node, hashes: list[str]) -> set[str]: ...
-    async def truth(self, node: Node, network: str, addresses: list[str]) -> Truth: ...
+    async def truth(self, node: Node, network: str, addresses: list[str], token: str) -> Truth: ...
+    def asset_of(self, token: str) -> str: ...
+    def callee(self, token: str) -> str: ...
+    def call_of(self, sender: str, token: str, to: str, amount: int) -> dict[str, Any]: ...
+    def called(self, item: dict[str, Any]) -> tuple[str, str, int] | None: ...
     async def refuse_real_money(self, node: Node) -> str | None: ...
+
+
+class Bank(Protocol):
+    """Who made the token of a chain, and may be allowed to take it back."""
+
+    token: str
+    spender: str
+
+    async def open(self) -> None: ...
+    async def give(self, owner: str, amount: int) -> None: ...
+    async def take(self, owner: str, to: str, amount: int) -> bool: ...
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -61,6 +77,7 @@ class Kind(msgspec.Struct, frozen=True):
     setting: str
     open: Callable[[Path, Clock], AbstractAsyncContextManager[ASGIApp]]
     known: Known
+    bank: Callable[[Node, bytes], Bank]
     #: base units; amounts are millions of it, so that a fee is small beside them
     unit: int
 
@@ -80,39 +97,53 @@ def open_evm(directory: Path, clock: Clock) -> AbstractAsyncContextManager[ASGIA
 
 
 KINDS: Mapping[Network, Kind] = {
-    Network.LOCALNET: Kind(Network.LOCALNET, Chain.SOLANA, "solana_localnet", open_solana, solana, unit=1),
+    Network.LOCALNET: Kind(Network.LOCALNET, Chain.SOLANA, "solana_localnet", open_solana, solana, spl.Bank, unit=1),
     Network.ETHEREUM_LOCALNET: Kind(
-        Network.ETHEREUM_LOCALNET, Chain.ETHEREUM, "evm_ethereum_localnet", open_evm, evm, unit=10**10
+        Network.ETHEREUM_LOCALNET, Chain.ETHEREUM, "evm_ethereum_localnet", open_evm, evm, erc20.Bank, unit=10**10
     ),
 }
 
 
 class Host(msgspec.Struct, frozen=True):
-    """A running chain; `clock` is None if it is not ours to move."""
+    """A running chain with a token of its own; `clock` is None if it is not ours to move."""
 
     kind: Kind
     node: Node
     clock: LeapingClock | None
+    bank: Bank
+
+    @property
+    def native(self) -> str:
+        """The asset that its fees are paid in."""
+        return self.kind.known.NATIVE
+
+    @property
+    def token(self) -> str:
+        """The asset that its bank issues."""
+        return self.kind.known.asset_of(self.bank.token)
 
 
 @asynccontextmanager
 async def open_hosts(directory: Path, elsewhere: Mapping[Network, str]) -> AsyncIterator[list[Host]]:
     """Every kind of chain, embedded unless it is `elsewhere`; UsageWrong for a node that may hold real money."""
     async with AsyncExitStack() as stack:
-        hosts = []
+        hosts: list[Host] = []
         for network, kind in KINDS.items():
+            clock: LeapingClock | None = None
             if url := elsewhere.get(network):
                 client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=NODE_SECONDS))
-                host = Host(kind, at(client, url), None)
+                node = at(client, url)
             elif chain_of(network) is Chain.ETHEREUM and not has_evm():
                 raise ExtraMissing(f"{network} needs the extra localnet, or --rpc {network}=URL.")
             else:
                 clock = LeapingClock()
                 app = await stack.enter_async_context(kind.open(directory, clock))
-                host = Host(kind, within(app), clock)
-            if reason := await kind.known.refuse_real_money(host.node):
+                node = within(app)
+            if reason := await kind.known.refuse_real_money(node):
                 raise UsageWrong(f"The node of {network} is not for this: {reason}.")
-            hosts.append(host)
+            bank = kind.bank(node, entropy(32))
+            await bank.open()
+            hosts.append(Host(kind, node, clock, bank))
         yield hosts
 
 

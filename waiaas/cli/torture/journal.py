@@ -1,4 +1,4 @@
-"""A client's own file: each line is on disk before the client goes on, so nobody forgets what was asked for."""
+"""The own file of a client or an owner: each line is on disk before it goes on, so nobody forgets what was asked."""
 
 import os
 from collections.abc import Iterable
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from waiaas.cli.torture.facts import Answer, Intent, Seen
+from waiaas.cli.torture.facts import Answer, Decided, Decision, Intent, Renewal, Seen
 
-Line = Intent | Answer | Seen
+Line = Intent | Answer | Seen | Decision | Decided | Renewal
 LINE = msgspec.json.Decoder(Line)
 
 
 class Journal:
-    """One client's lines, in order."""
+    """One program's lines, in order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,11 +30,17 @@ class Journal:
 
 
 class Records(msgspec.Struct, frozen=True):
-    """What all clients wrote: intents by id, answers by intent, final statuses they were told by transaction."""
+    """What all programs wrote: intents by id, answers by intent, final statuses they were told by transaction.
+
+    Of owners: decisions by id, and the answers to them. Of sessions: how often each was asked to be renewed, and was.
+    """
 
     intents: dict[str, Intent]
     answers: dict[str, list[Answer]]
     seen: dict[str, list[str]]
+    decisions: dict[str, Decision]
+    decided: dict[str, Decided]
+    renewals: dict[str, tuple[int, int]]
 
     def accepted(self) -> dict[str, str]:
         """Intent → transaction, of all that the daemon took upon itself."""
@@ -48,7 +54,7 @@ class Records(msgspec.Struct, frozen=True):
 
 def read(paths: Iterable[Path]) -> Records:
     """The journals, decoded."""
-    records = Records({}, {}, {})
+    records = Records({}, {}, {}, {}, {}, {})
     for path in sorted(paths):
         for text in path.read_bytes().splitlines():
             match LINE.decode(text):
@@ -58,4 +64,11 @@ def read(paths: Iterable[Path]) -> Records:
                     records.answers.setdefault(answer.intent, []).append(answer)
                 case Seen() as seen:
                     records.seen.setdefault(seen.transaction, []).append(seen.status)
+                case Decision() as decision:
+                    records.decisions[decision.id] = decision
+                case Decided() as decided:
+                    records.decided[decided.decision] = decided
+                case Renewal(session=session, done=done):
+                    asked, answered = records.renewals.get(session, (0, 0))
+                    records.renewals[session] = (asked + (not done), answered + done)
     return records

@@ -41,7 +41,7 @@ async def truth_of(stage: Stage, agents: list[books.Row]) -> Truth:
     for host in stage.hosts:
         network = host.kind.network
         addresses = [agent["public_key"] for agent in agents if agent["network"] == network]
-        told.append(await host.kind.known.truth(host.node, network, addresses))
+        told.append(await host.kind.known.truth(host.node, network, addresses, host.bank.token))
     return merged(told)
 
 
@@ -70,6 +70,11 @@ def figures(
         faults=dict(sorted(stage.weather.done.items())),
         leaps=tally.leaps,
         evicted=tally.evicted,
+        throws=tally.throws,
+        suspensions=tally.suspensions,
+        decisions=len(records.decisions),
+        renewals=sum(answered for _, answered in records.renewals.values()),
+        operations=dict(sorted(Counter(intent.operation for intent in records.intents.values()).items())),
         intents=len(records.intents),
         accepted=len(records.accepted()),
         transactions=len(found.transactions),

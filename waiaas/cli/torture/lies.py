@@ -1,5 +1,6 @@
 """What a lying node says, per method: the daemon has a second endpoint, and must believe neither of them blindly."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,11 @@ def another_receipt(call: dict[str, Any], true: Any) -> Any:
     """The receipt of something else."""
     if not true:
         return true
+    if isinstance(true["transaction"], list):
+        data = bytearray(b64decode(true["transaction"][0]))
+        # behind their number begin the signatures
+        data[1] ^= 0xFF
+        return true | {"transaction": [b64encode(data).decode(), "base64"]}
     return true | {"transaction": true["transaction"] | {"signatures": ["1" * 63 + "2"]}}
 
 

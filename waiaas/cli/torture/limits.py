@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from waiaas.cli.torture.books import Row
 from waiaas.cli.torture.facts import Truth
@@ -11,39 +11,47 @@ from waiaas.cli.torture.facts import Truth
 WINDOW = "daily_total"
 PER_TRANSACTION = "per_transaction"
 
+#: (agent, asset) → base units
+Amounts = dict[tuple[str, str], int]
 
-def caps(policies: list[Row], name: str) -> dict[str, int]:
-    """Agent → the lowest such cap on native money in force."""
-    found: dict[str, int] = {}
+
+def caps(agents: list[Row], policies: list[Row], native: Mapping[str, str], name: str) -> Amounts:
+    """The lowest such cap in force for each asset that the agent's policies speak of."""
+    found: Amounts = {}
+    assets = {agent["id"]: native.get(agent["network"], "") for agent in agents}
     for policy in policies:
         rules = json.loads(policy["rules"])
-        if policy["enabled"] and policy["agent_id"] and policy["type"] == "SPENDING_LIMIT" and name in rules:
-            cap = int(rules[name])
-            found[policy["agent_id"]] = min(cap, found.get(policy["agent_id"], cap))
+        if not policy["enabled"] or policy["type"] != "SPENDING_LIMIT" or policy["agent_id"] not in assets:
+            continue
+        for asset, limit in {assets[policy["agent_id"]]: rules, **rules.get("limits", {})}.items():
+            if name in limit:
+                place, cap = (policy["agent_id"], asset), int(limit[name])
+                found[place] = min(cap, found.get(place, cap))
     return found
 
 
-def overbooked(agents: list[Row], ledger: list[Row], policies: list[Row], native: dict[str, str]) -> Iterator[str]:
+def overbooked(agents: list[Row], ledger: list[Row], policies: list[Row], native: Mapping[str, str]) -> Iterator[str]:
     """Agents whose booked and reserved money is more than their limit."""
-    used: defaultdict[str, int] = defaultdict(int)
-    asset = {agent["id"]: native.get(agent["network"]) for agent in agents}
+    used: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in ledger:
-        if row["asset"] == asset.get(row["agent_id"]) and row["state"] != "RELEASED":
-            used[row["agent_id"]] += int(row["settled"] if row["state"] == "SPENT" else row["reserved"])
-    for agent_id, cap in caps(policies, WINDOW).items():
-        if used[agent_id] > cap:
-            yield f"limits: {used[agent_id]} of agent {agent_id} are booked, {cap} are allowed"
+        if row["state"] != "RELEASED":
+            amount = row["settled"] if row["state"] == "SPENT" else row["reserved"]
+            used[(row["agent_id"], row["asset"])] += int(amount)
+    for (agent_id, asset), cap in caps(agents, policies, native, WINDOW).items():
+        if used[(agent_id, asset)] > cap:
+            yield f"limits: {used[(agent_id, asset)]} {asset} of agent {agent_id} are booked, {cap} are allowed"
 
 
 def overspent(agents: list[Row], policies: list[Row], truth: Truth) -> Iterator[str]:
     """Agents that the chain saw spend more than their limit, in all or at once."""
-    windows, single = caps(policies, WINDOW), caps(policies, PER_TRANSACTION)
-    for agent in agents:
-        network, address, agent_id = agent["network"], agent["public_key"], agent["id"]
-        paid = truth.paid(network, address)
-        if agent_id in windows and paid > windows[agent_id]:
-            yield f"limits: agent {agent_id} paid {paid} on chain, {windows[agent_id]} are allowed"
+    addresses = {agent["id"]: (agent["network"], agent["public_key"]) for agent in agents}
+    for (agent_id, asset), cap in caps(agents, policies, truth.native, WINDOW).items():
+        paid = truth.paid(*addresses[agent_id], asset)
+        if paid > cap:
+            yield f"limits: agent {agent_id} paid {paid} {asset} on chain, {cap} are allowed"
+    for (agent_id, asset), cap in caps(agents, policies, truth.native, PER_TRANSACTION).items():
         for landed in truth.landed.values():
-            largest = max((effect.amount for effect in landed.effects if effect.sender == address), default=0)
-            if agent_id in single and largest > single[agent_id]:
-                yield f"limits: agent {agent_id} sent {largest} with {landed.hash}, {single[agent_id]} are allowed"
+            sent = [each for each in landed.effects if (each.sender, each.asset) == (addresses[agent_id][1], asset)]
+            largest = max((effect.amount for effect in sent), default=0)
+            if largest > cap:
+                yield f"limits: agent {agent_id} sent {largest} {asset} with {landed.hash}, {cap} are allowed"

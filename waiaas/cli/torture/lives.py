@@ -14,13 +14,14 @@ from waiaas.cli.torture.operator import Operator
 from waiaas.cli.torture.points import RANDOM, Point
 from waiaas.cli.torture.proxy import Trap
 from waiaas.cli.torture.stage import Stage
+from waiaas.cli.torture.stopper import Stopper
 from waiaas.errors import StartError
 
 #: how long a named point may take to be passed once the daemon is ready
 TRIGGER_SECONDS = 6
-#: share of deaths that last longer than a blockhash lives
+#: share of deaths that last longer than a blockhash lives, and than half of a session
 LEAP_SHARE = 0.1
-LEAP_SECONDS = 70
+LEAP_SECONDS = 160
 #: share of lives in which chains with a pool make no block, and of their deaths in which bytes are lost from it
 HELD_SHARE = 0.25
 EVICTED_SHARE = 0.5
@@ -40,6 +41,7 @@ class Tally:
         self.missed = 0
         self.leaps = 0
         self.evicted = 0
+        self.throws = self.suspensions = 0
         #: seconds from each start to ready
         self.recoveries: list[float] = []
         self.violated_limits: list[str] = []
@@ -48,11 +50,14 @@ class Tally:
 class Life:
     """Lives of one daemon, in front of one stage."""
 
-    def __init__(self, stage: Stage, child: Child, looker: Caller, operator: Operator, tally: Tally) -> None:
+    def __init__(
+        self, stage: Stage, child: Child, looker: Caller, operator: Operator, stopper: Stopper, tally: Tally
+    ) -> None:
         self._stage, self._child, self._looker = stage, child, looker
-        self._operator, self.tally = operator, tally
+        self._operator, self._stopper, self.tally = operator, stopper, tally
+        self._throwing: set[asyncio.Task[None]] = set()
         self._chance = stage.chance.apart("lives")
-        self._made = 0
+        self._made = self._leapt = 0
         self._held = False
 
     async def live(self, point: Point) -> None:
@@ -68,7 +73,7 @@ class Life:
         self._release(trap)
         was_ready = await recovered is not None
         self._count(point, met)
-        busy = busy or (met and point.kind == "file")
+        busy = busy or (met and point.is_elsewhere)
         self.tally.hits.update(await self._examine(asked if was_ready else [], busy=busy))
 
     async def last(self) -> None:
@@ -76,7 +81,9 @@ class Life:
         self._stage.weather.clear()
         await self._hold(False)
         self._child.start(None)
-        if await self._recover(Point(RANDOM)) is None:
+        ready = await self._recover(Point(RANDOM))
+        await asyncio.gather(*self._throwing)
+        if ready is None:
             raise StartError("The daemon did not become ready after the last kill.")
 
     async def _recover(self, point: Point) -> float | None:
@@ -86,6 +93,8 @@ class Life:
             self.tally.recoveries.append(seconds)
             if point.makes_an_agent:
                 await self._make_agent()
+            if point.throws_the_switch:
+                self._throw()
         elif self._child.ended is None:
             self._stage.witness.find(f"recovery: not ready within {READY_SECONDS} seconds")
         return seconds
@@ -94,6 +103,12 @@ class Life:
         self._made += 1
         kind = self._chance.pick(self._stage.hosts).kind
         await self._operator.try_agent(kind, f"spare {self._made}")
+
+    def _throw(self) -> None:
+        """It outlives this life: whoever throws the switch sees to it until it is off again."""
+        task = asyncio.create_task(self._stopper.throw())
+        self._throwing.add(task)
+        task.add_done_callback(self._throwing.discard)
 
     async def _until(self, point: Point, trap: Trap | None, recovered: "asyncio.Task[float | None]") -> bool:
         """Whether the point was met: the daemon is dead by its own hook, held in a trap, or its time is over."""
@@ -150,7 +165,7 @@ class Life:
     async def _examine(self, asked: list[Intent], *, busy: bool) -> set[str]:
         """What the dead daemon left; the chains may leap over the time in which its signed bytes could land."""
         stage = self._stage
-        state = books.read_state(stage.place.database, stage.clock.now() - DENIED_SECONDS)
+        state = books.read_state(stage.place.database, stage.clock.now() + self._leapt - DENIED_SECONDS)
         live: defaultdict[str, set[str]] = defaultdict(set)
         for attempt in state.live:
             live[attempt["network"]].add(attempt["tx_hash"])
@@ -181,6 +196,8 @@ class Life:
     def _leap(self) -> None:
         if self._chance.happens(LEAP_SHARE):
             self.tally.leaps += 1
+            self._leapt += LEAP_SECONDS
+            self._child.leap(self._leapt)
             for host in self._stage.hosts:
                 if host.clock is not None:
                     host.clock.leap(LEAP_SECONDS)

@@ -21,17 +21,30 @@ NAMED: dict[str, tuple[str, ...]] = {
     "a": ("sql:TX_REQUESTED:before",),
     "b": ("sql:INSERT INTO transactions:after",),
     "c": ("sql:POLICY_VIOLATION:after",),
-    "d": ("sql:TX_QUEUED:after", "sql:TX_CANCELLED:before"),
-    "e": ("sql:TX_EXECUTING:after", "rpc:simulateTransaction:before", "rpc:eth_estimateGas:after"),
+    "d": ("sql:TX_QUEUED:after", "sql:TX_CANCELLED:before", "sql:TX_APPROVED:before", "sql:TX_REJECTED:after"),
+    "e": (
+        "sql:TX_EXECUTING:after",
+        "sql:TX_APPROVED:after",
+        "rpc:simulateTransaction:before",
+        "rpc:eth_estimateGas:after",
+    ),
     "f": ("sql:INSERT INTO attempts:after", "rpc:sendTransaction:before", "rpc:eth_sendRawTransaction:before"),
     "g": ("rpc:sendTransaction:after", "rpc:eth_sendRawTransaction:after"),
     "h": ("sql:UPDATE attempts SET broadcasts:after", "rpc:getSignatureStatuses:before"),
     "i": ("rpc:getTransaction:after", "rpc:eth_getTransactionReceipt:after", "sql:TX_CONFIRMED:before"),
-    "j": ("sql:AGENT_CREATED:after", "file:????????-*.json", "sql:AGENT_ACTIVATED:before", "file:epoch.json"),
+    "j": (
+        *("sql:AGENT_CREATED:after", "file:????????-*.json", "sql:AGENT_ACTIVATED:before", "file:epoch.json"),
+        *("sql:KILL_SWITCH_ACTIVATED:before", "sql:KILL_SWITCH_ACTIVATED:after", "sql:KILL_SWITCH_RECOVERED:before"),
+        *("sql:UPDATE sessions:before", "sql:UPDATE sessions:after", "sql:ALLOWANCE_SPENT:after"),
+    ),
 }
 #: a run of this many kills must have caught the daemon in each of these
 MANY = 100
 MUST = "bdefghi"
+
+
+#: points that are passed seldom are met at their first time
+SELDOM = ("KILL_SWITCH_", "TX_APPROVED", "TX_REJECTED", "UPDATE sessions", "ALLOWANCE_SPENT", "AGENT_")
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -52,6 +65,21 @@ class Point(msgspec.Struct, frozen=True):
     def makes_an_agent(self) -> bool:
         """Whether it is passed only while an agent is made."""
         return "AGENT_" in self.what or self.what.startswith("????????-")
+
+    @property
+    def throws_the_switch(self) -> bool:
+        """Whether it is passed only while everything is stopped or let go."""
+        return "KILL_SWITCH_" in self.what
+
+    @property
+    def is_seldom(self) -> bool:
+        """Whether it is not to be waited for more than once."""
+        return self.kind == "file" or self.makes_an_agent or any(text in self.what for text in SELDOM)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether who dies there dies outside the pipeline."""
+        return self.kind == "file" or str(self) in NAMED["j"]
 
 
 def parse(text: str) -> Point:
@@ -95,5 +123,5 @@ class Schedule:
     def _timed(self, point: Point) -> Point:
         if point.kind == RANDOM:
             return msgspec.structs.replace(point, seconds=self._chance.exponential(MEAN_SECONDS))
-        passes = 1 if point.makes_an_agent or point.kind == "file" else self._chance.whole(1, MOST_PASSES)
+        passes = 1 if point.is_seldom else self._chance.whole(1, MOST_PASSES)
         return msgspec.structs.replace(point, count=passes)

@@ -34,6 +34,11 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     faults: dict[str, int]
     leaps: int
     evicted: int
+    throws: int
+    suspensions: int
+    decisions: int
+    renewals: int
+    operations: dict[str, int]
     intents: int
     accepted: int
     transactions: int
@@ -79,6 +84,8 @@ def table(report: Report) -> "Table":
         ("transactions", f"{report.transactions} of {report.intents} intents, {report.landed} landed"),
         ("ended", "\n".join(f"{number} {ending}" for ending, number in report.ends.items())),
         ("faults", f"{sum(report.faults.values())} of {len(report.faults)} kinds, {went}"),
+        ("stopped", f"{report.throws} times everything, {report.suspensions} times an agent"),
+        ("owners, sessions", f"{report.decisions} decisions, {report.renewals} renewals"),
         ("duplicates, lost", f"{report.duplicates}, {report.lost}"),
         ("limits violated, unbalanced", f"{report.violated_limits}, {report.unbalanced}"),
         ("recovery", f"p50 {found.p50} s, p99 {found.p99} s, at most {found.max} s"),

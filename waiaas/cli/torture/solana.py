@@ -1,18 +1,21 @@
 """What the torture knows of Solana by itself: what a call sends or asks for, and what landed, read off a node."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from waiaas.cli.torture import spl
 from waiaas.cli.torture.exchange import Node, ask
-from waiaas.cli.torture.facts import Effect, Landed, Truth
+from waiaas.cli.torture.facts import Effect, Landed, Truth, allowance_of
 
 NATIVE = "native:solana"
 SYSTEM_PROGRAM = Pubkey.default()
 TRANSFER = (2).to_bytes(4, "little")
 PAGE = 1000
+#: where a token account has its amount
+AMOUNT = slice(64, 72)
 #: transactions asked for in one JSON-RPC batch
 BATCH = 100
 #: genesis hashes of the networks that hold real money, or look as if they did
@@ -65,16 +68,35 @@ async def landed(node: Node, hashes: list[str]) -> set[str]:
     return {key for key, status in zip(hashes, answer["value"], strict=True) if status}
 
 
-async def truth(node: Node, network: str, addresses: list[str]) -> Truth:
+def asset_of(token: str) -> str:
+    """The name of a token among assets."""
+    return f"solana:{token}"
+
+
+def called(item: dict[str, Any]) -> tuple[str, str, int] | None:
+    """(asset, recipient, amount) of a call that the torture asks for: a transfer by the System program."""
+    data = b64decode(item["instructionData"])
+    if item["programId"] != str(SYSTEM_PROGRAM) or data[:4] != TRANSFER:
+        return None
+    return NATIVE, item["accounts"][1]["pubkey"], int.from_bytes(data[4:12], "little")
+
+
+async def truth(node: Node, network: str, addresses: list[str], token: str) -> Truth:
     """All that landed for these addresses, and what they hold."""
-    signatures = {signature for address in addresses for signature in await _history(node, address)}
+    holders = {address: str(spl.holder_of(address, token)) for address in addresses}
+    known = [*addresses, *holders.values()]
+    signatures = {signature for address in known for signature in await _history(node, address)}
     found = [item for chunk in _chunks(sorted(signatures)) for item in await _transactions(node, chunk)]
-    balances = await ask(node, *(("getBalance", [address]) for address in addresses)) if addresses else []
-    return Truth(
-        {one.hash: one for one in (_landed(network, item) for item in found)},
-        {(network, address): answer["value"] for address, answer in zip(addresses, balances, strict=True)},
-        {network: NATIVE},
-    )
+    holds: dict[tuple[str, str, str], int] = {}
+    for address, holder in holders.items():
+        balance, account = await ask(
+            node, ("getBalance", [address]), ("getAccountInfo", [holder, {"encoding": "base64"}])
+        )
+        held = b64decode(account["value"]["data"][0])[AMOUNT] if account["value"] else b""
+        holds[(network, address, NATIVE)] = balance["value"]
+        holds[(network, address, asset_of(token))] = int.from_bytes(held, "little")
+    landed = (_landed(network, item, token) for item in found)
+    return Truth({one.hash: one for one in landed}, holds, {network: NATIVE}, {network: asset_of(token)})
 
 
 async def _history(node: Node, address: str) -> list[str]:
@@ -97,10 +119,10 @@ def _chunks(things: list[str]) -> list[list[str]]:
     return [things[start : start + BATCH] for start in range(0, len(things), BATCH)]
 
 
-def _landed(network: str, item: dict[str, Any]) -> Landed:
+def _landed(network: str, item: dict[str, Any], token: str) -> Landed:
     transaction = VersionedTransaction.from_bytes(b64decode(item["transaction"][0]))
     meta, keys = item["meta"], [str(key) for key in transaction.message.account_keys]
-    ok = meta["err"] is None
+    ok, owners = meta["err"] is None, _owners(meta, keys, token)
     return Landed(
         network=network,
         hash=str(transaction.signatures[0]),
@@ -108,19 +130,51 @@ def _landed(network: str, item: dict[str, Any]) -> Landed:
         ok=ok,
         fee=meta["fee"],
         paid=meta["preBalances"][0] - meta["postBalances"][0],
-        effects=tuple(_transfers(network, transaction, keys)) if ok else (),
+        effects=tuple(_effects(network, transaction, keys, owners, asset_of(token))) if ok else (),
     )
 
 
-def _transfers(network: str, transaction: VersionedTransaction, keys: list[str]) -> list[Effect]:
-    """Every native transfer that the message itself carries."""
+def _owners(meta: dict[str, Any], keys: list[str], token: str) -> dict[str, str]:
+    """Account → owner of every account of the token in a transaction."""
+    told = [*(meta.get("preTokenBalances") or ()), *(meta.get("postTokenBalances") or ())]
+    return {keys[each["accountIndex"]]: each["owner"] for each in told if each["mint"] == token}
+
+
+def _effects(
+    network: str, transaction: VersionedTransaction, keys: list[str], owners: dict[str, str], asset: str
+) -> list[Effect]:
+    """Every transfer and approval that the message itself carries."""
     found = []
     for instruction in transaction.message.instructions:
         program, data = keys[instruction.program_id_index], bytes(instruction.data)
+        accounts = [keys[place] for place in instruction.accounts]
+        amount = int.from_bytes(data[1:9], "little")
         if program == str(SYSTEM_PROGRAM) and data[:4] == TRANSFER:
-            source, target = (keys[place] for place in list(instruction.accounts)[:2])
-            found.append(Effect(network, source, NATIVE, target, int.from_bytes(data[4:12], "little")))
+            found.append(Effect(network, accounts[0], NATIVE, accounts[1], int.from_bytes(data[4:12], "little")))
+        elif program == str(spl.PROGRAM) and accounts[0] in owners:
+            owner = owners[accounts[0]]
+            match data[0]:
+                case spl.TRANSFER_CHECKED:
+                    found.append(Effect(network, owner, asset, owners.get(accounts[2], ""), amount))
+                case spl.APPROVE_CHECKED:
+                    found.append(Effect(network, owner, allowance_of(asset), accounts[2], amount))
+                case spl.REVOKE:
+                    # the program asks for no spender: whoever there was
+                    found.append(Effect(network, owner, allowance_of(asset), "", 0))
     return found
+
+
+def callee(token: str) -> str:
+    """What is called: the System program."""
+    return str(SYSTEM_PROGRAM)
+
+
+def call_of(sender: str, token: str, to: str, amount: int) -> dict[str, Any]:
+    """The fields of a call that moves native money."""
+    data = TRANSFER + amount.to_bytes(8, "little")
+    accounts = [{"pubkey": sender, "isSigner": True, "isWritable": True}]
+    accounts.append({"pubkey": to, "isSigner": False, "isWritable": True})
+    return {"programId": str(SYSTEM_PROGRAM), "instructionData": b64encode(data).decode(), "accounts": accounts}
 
 
 def recipients(entropy: list[bytes]) -> list[str]:

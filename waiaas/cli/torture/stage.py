@@ -60,7 +60,7 @@ async def open_stage(options: Options, place: Place, clock: Clock) -> AsyncItera
     place.chains.mkdir(mode=0o700)
     async with AsyncExitStack() as stack:
         hosts = await stack.enter_async_context(open_hosts(place.chains, options.elsewhere))
-        witness = Witness([host.kind for host in hosts])
+        witness = Witness([host.kind for host in hosts], clock)
         proxies: list[Proxy] = []
         endpoints: dict[str, list[str]] = {}
         for host, number in itertools.product(hosts, range(ENDPOINTS)):

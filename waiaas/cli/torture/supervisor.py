@@ -3,8 +3,11 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
 
 from waiaas.cli.torture import books
 from waiaas.cli.torture.child import Child, Place
@@ -15,10 +18,13 @@ from waiaas.cli.torture.journal import Journal
 from waiaas.cli.torture.judge import judge, truth_of
 from waiaas.cli.torture.lives import Life, Tally
 from waiaas.cli.torture.operator import Agent, Operator
+from waiaas.cli.torture.owner import Owner
 from waiaas.cli.torture.points import Schedule
 from waiaas.cli.torture.report import Report
 from waiaas.cli.torture.stage import Options, Stage, open_stage
-from waiaas.cli.torture.workload import Targets, work
+from waiaas.cli.torture.stopper import Stopper
+from waiaas.cli.torture.targets import APPROVED, Targets
+from waiaas.cli.torture.workload import ask, close, work
 from waiaas.clock import Clock
 from waiaas.errors import StartError
 from waiaas.ids import entropy
@@ -32,6 +38,25 @@ CLIENTS_SECONDS = 100
 FINAL_SECONDS = 180
 LOOK_SECONDS = 0.25
 
+
+class Cast(msgspec.Struct, frozen=True):
+    """Everybody who asks for something."""
+
+    targets: Targets
+    clients: list[Client]
+    owners: list[Owner]
+    stopper: Stopper
+
+    def working(self, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        """What clients and the stopper do until told to stop."""
+        return [*(work(client, self.targets, stop) for client in self.clients), self.stopper.work(stop)]
+
+    async def close(self) -> None:
+        """No line and no call follows."""
+        await asyncio.gather(*(client.close() for client in self.clients), *(owner.close() for owner in self.owners))
+        self.stopper.close()
+
+
 #: told after each kill how many there were, and how often each point was met
 Tell = Callable[[int, Counter[str]], None]
 
@@ -40,20 +65,27 @@ async def torture(options: Options, place: Place, clock: Clock, tell: Tell) -> R
     """The whole run; StartError if the daemon cannot even be set up."""
     begun = clock.monotonic()
     async with open_stage(options, place, clock) as stage, opened(stage) as (child, looker, operator):
-        targets, clients = await settle_in(stage, child, looker, operator, options.clients)
+        cast = await settle_in(stage, child, looker, operator, options.clients)
         before = await truth_of(stage, books.read_books(stage.place.database).agents)
-        stop, tally = asyncio.Event(), Tally()
-        working = [asyncio.create_task(work(client, targets, stop)) for client in clients]
+        stop, enough, tally = asyncio.Event(), asyncio.Event(), Tally()
+        working = [asyncio.create_task(task) for task in cast.working(stop)]
+        deciding = [asyncio.create_task(owner.work(enough)) for owner in cast.owners]
         try:
-            await live(stage, options, Life(stage, child, looker, operator, tally), tell)
+            try:
+                await live(stage, options, Life(stage, child, looker, operator, cast.stopper, tally), tell)
+            finally:
+                stop.set()
+                await finish(stage, working)
+            await deliver_all()
+            await close_allowances(stage, cast)
+            await until_final(stage)
         finally:
-            stop.set()
-            await finish(stage, working)
-            await asyncio.gather(*(client.close() for client in clients))
-        await deliver_all()
-        await until_final(stage)
+            enough.set()
+            await finish(stage, deciding)
+            await cast.close()
         if (code := await child.stop()) != 0:
             stage.witness.find(f"stop: a graceful stop ended with exit code {code}")
+        tally.throws, tally.suspensions = cast.stopper.throws, cast.stopper.suspensions
         return await judge(options, stage, before, operator.tokens, tally, clock.monotonic() - begun)
 
 
@@ -70,21 +102,23 @@ async def opened(stage: Stage) -> AsyncIterator[tuple[Child, Caller, Operator]]:
         yield child, looker, operator
 
 
-async def settle_in(
-    stage: Stage, child: Child, looker: Caller, operator: Operator, count: int
-) -> tuple[Targets, list[Client]]:
-    """A first life that nobody disturbs: agents with money and limits on every network in turn, and their clients."""
+async def settle_in(stage: Stage, child: Child, looker: Caller, operator: Operator, count: int) -> Cast:
+    """A first life that nobody disturbs: agents with money, limits and owners on every network, and their clients."""
     child.start(None)
     if await child.ready(looker.client) is None:
         raise StartError(f"The daemon did not become ready: see {stage.place.output}.")
     await operator.drop_first_policy()
-    kinds = [host.kind for host in stage.hosts]
-    numbers = range(max(len(kinds), -(-count // CLIENTS_PER_AGENT)))
-    agents = [await operator.make_agent(kinds[each % len(kinds)], f"agent {each}") for each in numbers]
+    await operator.allow(stage.hosts)
+    numbers = range(max(len(stage.hosts), -(-count // CLIENTS_PER_AGENT)))
+    agents = [await operator.make_agent(stage.hosts[each % len(stage.hosts)], f"agent {each}") for each in numbers]
+    clients = [make_client(stage, number, agents[number % len(agents)], operator) for number in range(count)]
+    owners = [make_owner(stage, number, agent, operator) for number, agent in enumerate(agents)]
+    targets = make_targets(stage, agents)
+    await asyncio.gather(*(prove(owner, clients, targets) for owner in owners))
     if (code := await child.stop()) != 0:
         raise StartError(f"The daemon did not stop as it should: exit code {code}.")
-    clients = [make_client(stage, number, agents[number % len(agents)], operator) for number in range(count)]
-    return Targets(addresses(stage, agents), itertools.count(1)), clients
+    stopper = Stopper(stage, operator, owners, Journal(stage.place.root / "stopper.journal"))
+    return Cast(targets, clients, owners, stopper)
 
 
 def make_client(stage: Stage, number: int, agent: Agent, operator: Operator) -> Client:
@@ -94,15 +128,37 @@ def make_client(stage: Stage, number: int, agent: Agent, operator: Operator) -> 
     return Client(stage.url, agent, operator, written, stage.witness, stage.clock, chance)
 
 
-def addresses(stage: Stage, agents: Sequence[Agent]) -> dict[str, list[str]]:
+def make_owner(stage: Stage, number: int, agent: Agent, operator: Operator) -> Owner:
+    """The owner of the n-th agent, likewise."""
+    written = Journal(stage.place.root / f"owner-{number}.journal")
+    chance = stage.chance.apart(f"owner {number}")
+    return Owner(stage.url, agent, operator, written, stage.witness, stage.clock, chance)
+
+
+async def prove(owner: Owner, clients: Sequence[Client], targets: Targets) -> None:
+    """The owner signs once, so that from then on nothing goes without it that needs it."""
+    await owner.register()
+    client = next(client for client in clients if client.agent is owner.agent)
+    transaction = await ask(client, "proof", targets.payment(client, APPROVED))
+    if transaction is None or not await owner.reject(transaction):
+        raise StartError(f"The owner of agent {owner.agent.id} could not prove its key.")
+
+
+def make_targets(stage: Stage, agents: Sequence[Agent]) -> Targets:
     """Where money may go on each network: agents, and addresses that nobody has the key of."""
-    return {
-        host.kind.network: [
-            *(agent.address for agent in agents if agent.kind is host.kind),
-            *host.kind.known.recipients([entropy(32) for _ in range(SINKS)]),
-        ]
-        for host in stage.hosts
-    }
+    hosts = {host.kind.network: host for host in stage.hosts}
+    return Targets(
+        {network: [agent.address for agent in agents if agent.host is host] for network, host in hosts.items()},
+        {network: host.kind.known.recipients([entropy(32) for _ in range(SINKS)]) for network, host in hosts.items()},
+        itertools.count(1),
+    )
+
+
+async def close_allowances(stage: Stage, cast: Cast) -> None:
+    """One client of each agent takes back what the bank may still take, when everything else is over."""
+    await until_final(stage)
+    last = {client.agent.id: client for client in cast.clients}
+    await asyncio.gather(*(close(client, cast.targets) for client in last.values()))
 
 
 async def live(stage: Stage, options: Options, life: Life, tell: Tell) -> None:

@@ -9,6 +9,7 @@ import structlog
 from waiaas.cli.torture.daemon import Said
 from waiaas.cli.torture.facts import Intent
 from waiaas.cli.torture.hosts import Kind
+from waiaas.clock import Clock
 
 #: refusals that a limit gives
 LIMITED = {"SPENDING_LIMIT_EXCEEDED", "BATCH_POLICY_VIOLATION"}
@@ -20,6 +21,14 @@ EXPECTED = {
     "CHAIN_ERROR",
     "SESSION_REVOKED",
     "SESSION_NOT_FOUND",
+    "SESSION_LIMIT_EXCEEDED",
+    "TOKEN_EXPIRED",
+    "RENEWAL_TOO_EARLY",
+    "SESSION_RENEWAL_MISMATCH",
+    "RENEWAL_LIMIT_REACHED",
+    "KILL_SWITCH_ACTIVE",
+    "AGENT_SUSPENDED",
+    "APPROVAL_TIMEOUT",
     "RECONCILING",
     "STORAGE_UNAVAILABLE",
     "SHUTTING_DOWN",
@@ -33,8 +42,9 @@ log = structlog.get_logger(__name__)
 class Witness:
     """Sees every call to the nodes and every answer to the clients."""
 
-    def __init__(self, kinds: list[Kind]) -> None:
-        self._kinds = kinds
+    def __init__(self, kinds: list[Kind], clock: Clock) -> None:
+        self._kinds, self._clock = kinds, clock
+        self._silent_since: float | None = None
         self.findings: list[str] = []
         #: intents that a client has asked for and heard nothing of
         self.open: dict[str, Intent] = {}
@@ -53,6 +63,10 @@ class Witness:
         self._unlooked = {network: set(hashes) for network, hashes in live.items()}
         self._known = set().union(*live.values())
 
+    def expect_silence(self, since: float | None) -> None:
+        """From some moment of the clock on no signed bytes may be sent; None: they may again."""
+        self._silent_since = since
+
     def look(self, network: str, call: dict[str, Any]) -> None:
         """A call arrives at an endpoint of a network: note what it sends and what it asks about."""
         known = next(kind.known for kind in self._kinds if kind.network == network)
@@ -61,6 +75,8 @@ class Witness:
         if (signature := known.sent(call)) is not None:
             if unlooked and signature not in self._known and signature not in self.sent:
                 self.find(f"recovery: {signature} was signed before {len(unlooked)} live attempts were looked at")
+            if self._silent_since is not None and self._clock.monotonic() > self._silent_since:
+                self.find(f"switch: {signature} was sent while the kill switch was on")
             self.sent.add(signature)
 
     @contextmanager

@@ -2,71 +2,81 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from itertools import count
-
-import msgspec
 
 from waiaas.cli.torture.client import Client
-from waiaas.cli.torture.limits import PER_TRANSACTION
-from waiaas.cli.torture.operator import BOUNDS
+from waiaas.cli.torture.families import family
+from waiaas.cli.torture.targets import APPROVED, DELAYED, INSTANT, TOO_MUCH, Payment, Targets
 from waiaas.domain.chain import Chain
 
 #: share of transactions that their client waits for
 FOLLOWED = 0.3
 
-
-class Targets(msgspec.Struct, frozen=True):
-    """Where money goes, by network, and a number that no two payments share."""
-
-    addresses: dict[str, list[str]]
-    numbers: "count[int]"
-
-    def payment(self, client: Client, base: int) -> tuple[str, int]:
-        """Some recipient, and an amount of `base` units and a little more that nobody else asks for."""
-        others = [one for one in self.addresses[client.agent.kind.network] if one != client.agent.address]
-        return client.chance.pick(others), base * client.agent.kind.unit + next(self.numbers)
-
-
 Operation = Callable[[Client, Targets], Awaitable[None]]
-
-INSTANT, DELAYED, TOO_MUCH = 1_000_000, BOUNDS["instant_max"] + 1_000_000, BOUNDS[PER_TRANSACTION] + 1_000_000
 
 
 async def transfer(client: Client, targets: Targets) -> None:
     """A payment under a key, repeated until it is answered."""
-    to, amount = targets.payment(client, INSTANT)
-    intent = client.intend("transfer", (to, amount))
-    await end(client, await client.send(intent, {"to": to, "amount": str(amount)}))
+    await end(client, await ask(client, "transfer", targets.payment(client, INSTANT)))
+
+
+async def token_transfer(client: Client, targets: Targets) -> None:
+    """A payment in tokens."""
+    await end(client, await ask(client, "token_transfer", targets.tokens(client, INSTANT)))
+
+
+async def call(client: Client, targets: Targets) -> None:
+    """A payment that is made by calling a program."""
+    await end(client, await ask(client, "call", targets.call(client, INSTANT)))
+
+
+async def approval(client: Client, targets: Targets) -> None:
+    """The bank is let take some tokens, in the place of what it was let take before."""
+    await end(client, await ask(client, "approval", targets.allowance(client, INSTANT)))
+
+
+async def revocation(client: Client, targets: Targets) -> None:
+    """The bank is let take nothing any more."""
+    await end(client, await ask(client, "revocation", targets.allowance(client, 0)))
+
+
+async def take(client: Client, targets: Targets) -> None:
+    """The bank takes some of what it may have been let take."""
+    # for somebody who has an account for tokens
+    others = [one for one in targets.agents[client.agent.kind.network] if one != client.agent.address]
+    if others:
+        amount = INSTANT // client.chance.whole(2, 5)
+        await client.agent.host.bank.take(client.agent.address, client.chance.pick(others), amount)
 
 
 async def transfer_without_key(client: Client, targets: Targets) -> None:
     """A payment that is asked for once, whatever becomes of the answer."""
-    to, amount = targets.payment(client, INSTANT)
-    intent = client.intend("transfer_without_key", (to, amount), keyed=False)
-    await end(client, await client.send(intent, {"to": to, "amount": str(amount)}))
+    payment = targets.payment(client, INSTANT)
+    intent = client.intend("transfer_without_key", payment.effect, keyed=False)
+    await end(client, await client.send(intent, payment.body))
 
 
 async def transfer_twice_at_once(client: Client, targets: Targets) -> None:
     """The same payment under the same key, three times at the same moment."""
-    to, amount = targets.payment(client, INSTANT)
-    intent = client.intend("transfer_twice_at_once", (to, amount))
-    body: dict[str, object] = {"to": to, "amount": str(amount), "memo": "once"}
-    answers = await asyncio.gather(*(client.send(intent, body) for _ in range(3)))
+    payment = targets.payment(client, INSTANT)
+    intent = client.intend("transfer_twice_at_once", payment.effect)
+    answers = await asyncio.gather(*(client.send(intent, {**payment.body, "memo": "once"}) for _ in range(3)))
     await end(client, answers[0])
 
 
 async def delayed_transfer(client: Client, targets: Targets) -> None:
     """A payment that waits before it goes."""
-    to, amount = targets.payment(client, DELAYED)
-    intent = client.intend("delayed_transfer", (to, amount))
-    await end(client, await client.send(intent, {"to": to, "amount": str(amount)}))
+    await end(client, await ask(client, "delayed_transfer", some(client, targets, DELAYED)))
+
+
+async def approved_transfer(client: Client, targets: Targets) -> None:
+    """A payment that goes if the owner says yes."""
+    await end(client, await ask(client, "approved_transfer", some(client, targets, APPROVED)))
 
 
 async def cancelled_transfer(client: Client, targets: Targets) -> None:
     """A payment that waits, and is cancelled while it does or just too late."""
-    to, amount = targets.payment(client, DELAYED)
-    intent = client.intend("cancelled_transfer", (to, amount))
-    transaction = await client.send(intent, {"to": to, "amount": str(amount)})
+    base = client.chance.pick([DELAYED, APPROVED])
+    transaction = await ask(client, "cancelled_transfer", targets.payment(client, base))
     if transaction is not None:
         await asyncio.sleep(client.chance.between(0, 1.5))
         await client.ask(transaction, "cancel")
@@ -74,10 +84,10 @@ async def cancelled_transfer(client: Client, targets: Targets) -> None:
 
 async def batch(client: Client, targets: Targets) -> None:
     """Several payments that belong together: one message on Solana, one after the other on an EVM chain."""
-    payments = [targets.payment(client, INSTANT) for _ in range(client.chance.whole(2, 4))]
-    intent = client.intend("batch", *payments)
-    items = [{"to": to, "amount": str(amount)} for to, amount in payments]
-    await end(client, await client.send(intent, {"type": "BATCH", "instructions": items}))
+    payments = [some(client, targets, INSTANT) for _ in range(client.chance.whole(2, 4))]
+    intent = client.intend("batch", *(payment.effect for payment in payments))
+    body: dict[str, object] = {"type": "BATCH", "instructions": [payment.body for payment in payments]}
+    await end(client, await client.send(intent, body))
 
 
 async def hurried_transfer(client: Client, targets: Targets) -> None:
@@ -98,18 +108,14 @@ async def replaceable(client: Client, targets: Targets, operation: str) -> str |
     """A payment on a chain where one can replace another, a moment after it was accepted."""
     if client.agent.kind.chain is not Chain.ETHEREUM:
         return None
-    to, amount = targets.payment(client, INSTANT)
-    intent = client.intend(operation, (to, amount))
-    transaction = await client.send(intent, {"to": to, "amount": str(amount)})
+    transaction = await ask(client, operation, targets.payment(client, INSTANT))
     await asyncio.sleep(client.chance.between(0, 0.5))
     return transaction
 
 
 async def denied_transfer(client: Client, targets: Targets) -> None:
     """More than one transaction may move."""
-    to, amount = targets.payment(client, TOO_MUCH)
-    intent = client.intend("denied_transfer", (to, amount))
-    await client.send(intent, {"to": to, "amount": str(amount)})
+    await ask(client, "denied_transfer", some(client, targets, TOO_MUCH))
 
 
 async def burst(client: Client, targets: Targets) -> None:
@@ -124,9 +130,20 @@ async def revoke_session(client: Client, targets: Targets) -> None:
         await client.operator.revoke(session)
 
 
+async def renew_session(client: Client, targets: Targets) -> None:
+    """The client's session goes on under another token, if half of its life is over."""
+    await client.renew()
+
+
 #: with how often each is done, compared with the others
 OPERATIONS: tuple[tuple[Operation, int], ...] = (
-    (transfer, 10),
+    (transfer, 8),
+    (token_transfer, 4),
+    (call, 3),
+    (approval, 3),
+    (revocation, 1),
+    (take, 3),
+    (approved_transfer, 3),
     (transfer_without_key, 2),
     (transfer_twice_at_once, 2),
     (delayed_transfer, 3),
@@ -137,7 +154,19 @@ OPERATIONS: tuple[tuple[Operation, int], ...] = (
     (hurried_transfer, 2),
     (recalled_transfer, 2),
     (revoke_session, 1),
+    (renew_session, 5),
+    (family, 1),
 )
+
+
+def some(client: Client, targets: Targets, base: int) -> Payment:
+    """Native money or tokens."""
+    return client.chance.pick([targets.payment, targets.tokens])(client, base)
+
+
+async def ask(client: Client, operation: str, payment: Payment) -> str | None:
+    """Ask for it under a key; the transaction, None if it was refused."""
+    return await client.send(client.intend(operation, payment.effect), payment.body)
 
 
 async def end(client: Client, transaction: str | None) -> None:
@@ -151,3 +180,8 @@ async def work(client: Client, targets: Targets, stop: asyncio.Event) -> None:
     while not stop.is_set():
         await client.think()
         await client.chance.weighted(OPERATIONS)(client, targets)
+
+
+async def close(client: Client, targets: Targets) -> None:
+    """At the end nobody is let take anything any more, so that all that was taken is booked."""
+    await ask(client, "close", targets.allowance(client, 0))

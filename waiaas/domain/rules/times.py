@@ -53,6 +53,25 @@ class AutoStop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_same_destination_per_hour: int | None = None
 
 
+class Firing(msgspec.Struct, frozen=True):
+    """A rule of an AUTO_STOP that was reached, and how far."""
+
+    rule: str
+    observed: int
+    limit: int
+
+
+def fires(rules: AutoStop, failures: int, requests: int, same_destination: int) -> Firing | None:
+    """The first rule that fires: as many failures in a row as its bound, or one request more in an hour."""
+    if rules.consecutive_failures is not None and failures >= rules.consecutive_failures:
+        return Firing("consecutive_failures", failures, rules.consecutive_failures)
+    if rules.max_per_hour is not None and requests > rules.max_per_hour:
+        return Firing("max_per_hour", requests, rules.max_per_hour)
+    if rules.max_same_destination_per_hour is not None and same_destination > rules.max_same_destination_per_hour:
+        return Firing("max_same_destination_per_hour", same_destination, rules.max_same_destination_per_hour)
+    return None
+
+
 def parse_time_restriction(raw: object, chain: Chain | None) -> TimeRestriction:
     """The rules of a TIME_RESTRICTION; ValidationFailed lists all issues."""
 

@@ -32,6 +32,6 @@ async def open_evm(directory: Path, clock: Clock) -> AsyncIterator[ASGIApp]:
     with open_store(directory) as store:
         node = Node(Chain(store, clock), asyncio.get_running_loop())
         try:
-            yield JsonRpc(bind(node), settle=lambda: None)
+            yield JsonRpc(bind(node), settle=lambda: None, slow=("eth_call", "eth_estimateGas"))
         finally:
             node.close()

@@ -4,7 +4,7 @@ A block is told of only after it is on disk. Nothing here runs by itself: who ac
 `settle` makes blocks of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -25,6 +25,9 @@ from waiaas.localnet.evm.machine import (
 from waiaas.localnet.evm.pool import Account, Pool
 from waiaas.localnet.evm.store import Store
 from waiaas.localnet.evm.transactions import Call, Signed, read
+
+#: what a call, or an estimate with all its tries, may take: nobody else in the process is served meanwhile
+CALL_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +84,14 @@ class Chain:
             self._view = self._open(header)
         return self._view
 
-    def call(self, call: Call, header: Header) -> Outcome:
-        """Execute on top of a block, without effect and free of charge."""
-        return self._open(header, is_free=True).execute(call)
+    def patience(self) -> Callable[[], bool]:
+        """Tells from CALL_SECONDS from now on that time is over."""
+        until = self._clock.monotonic() + CALL_SECONDS
+        return lambda: self._clock.monotonic() > until
+
+    def call(self, call: Call, header: Header, is_over: Callable[[], bool]) -> Outcome:
+        """Execute on top of a block, without effect and free of charge; TooLong once time `is_over`."""
+        return self._open(header, is_free=True).execute(call, is_over=is_over)
 
     def header(self, number: int) -> Header | None:
         """The header of a block; None if there is none yet."""

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from waiaas.localnet.evm.machine import Outcome
 from waiaas.localnet.evm.reasons import failure
-from waiaas.localnet.evm.transactions import BASE_GAS, Call, check_gas, refused
+from waiaas.localnet.evm.transactions import Call, check_gas, refused
 
 #: gas that a call with value hands on for nothing
 STIPEND = 2_300
@@ -14,10 +14,8 @@ STIPEND = 2_300
 TOLERANCE = 0.015
 
 
-def estimate(call: Call, run: Callable[[Call], Outcome], *, is_plain: bool) -> int:
-    """Gas, at most that of `call`; RpcRefusal if it fails with all of it. `is_plain`: no data, to no contract."""
-    if is_plain and call.gas >= BASE_GAS and run(structs.replace(call, gas=BASE_GAS)).error is None:
-        return BASE_GAS
+def estimate(call: Call, run: Callable[[Call], Outcome]) -> int:
+    """Gas, at most that of `call`; RpcRefusal if it fails with all of it."""
     check_gas(call.gas, call, is_creation=not call.to)
     outcome = run(call)
     if outcome.error == "out of gas":

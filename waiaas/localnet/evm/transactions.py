@@ -142,7 +142,8 @@ def recover(body: Any) -> bytes:
     try:
         if body.s > MAX_S:
             raise BadSignature("s is in the upper half")
-        sender: bytes = body.get_sender()
+        # py-evm remembers it, and asks again when it executes
+        sender: bytes = body.sender
     except (BadSignature, ValidationError):
         raise refused("invalid sender: invalid transaction v, r, s values") from None
     return sender

@@ -1,9 +1,13 @@
 """Methods that read accounts or execute on top of them, at any block."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
+from waiaas.localnet.evm.chain import CALL_SECONDS
 from waiaas.localnet.evm.estimate import estimate
-from waiaas.localnet.evm.machine import Header, Outcome
+from waiaas.localnet.evm.machine import Header, Outcome, TooLong
 from waiaas.localnet.evm.node import Node
 from waiaas.localnet.evm.params import (
     AccountParams,
@@ -19,9 +23,11 @@ from waiaas.localnet.evm.params import (
 )
 from waiaas.localnet.evm.reasons import failure
 from waiaas.localnet.evm.show import data, quantity
-from waiaas.localnet.evm.transactions import GAS_LIMIT, Call, check_gas, refused
+from waiaas.localnet.evm.transactions import BASE_GAS, GAS_LIMIT, Call, check_gas, refused
 
 NOBODY = bytes(20)
+#: addresses up to this one run without having code, or are the empty one that creates a contract
+LAST_PRECOMPILE = 0xFFFF
 
 
 class StorageParams(Params, frozen=True):
@@ -81,7 +87,10 @@ def call(node: Node, params: CallParams) -> str:
     wanted = as_call(params.call)
     check_gas(wanted.gas, wanted, is_creation=not wanted.to)
     check_value(node, wanted, header)
-    outcome = node.chain.call(wanted, header)
+    if is_plain(node, wanted, header):
+        return data(b"")
+    with in_time():
+        outcome = node.chain.call(wanted, header, node.chain.patience())
     if outcome.error is not None:
         raise failure(outcome)
     return data(outcome.output)
@@ -94,12 +103,25 @@ def estimate_gas(node: Node, params: CallParams) -> str:
     price = params.call.max_fee_per_gas or params.call.gas_price or 0
     if price:
         wanted = msgspec.structs.replace(wanted, gas=min(wanted.gas, allowance(node, wanted, header) // price))
-    is_plain = not wanted.data and bool(wanted.to) and not node.chain.accounts(header).code(wanted.to)
+    if wanted.gas >= BASE_GAS and is_plain(node, wanted, header):
+        return quantity(BASE_GAS)
+
+    is_over = node.chain.patience()
 
     def run(each: Call) -> Outcome:
-        return node.chain.call(each, header)
+        return node.chain.call(each, header, is_over)
 
-    return quantity(estimate(wanted, run, is_plain=is_plain))
+    with in_time():
+        return quantity(estimate(wanted, run))
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """RpcRefusal in geth's words (--rpc.evmtimeout) if the time of a call is over."""
+    try:
+        yield
+    except TooLong as late:
+        raise refused(f"execution aborted (timeout = {CALL_SECONDS:g}s)") from late
 
 
 def as_call(wanted: CallObject) -> Call:
@@ -117,6 +139,13 @@ def as_call(wanted: CallObject) -> Call:
             for each in wanted.access_list
         ),
     )
+
+
+def is_plain(node: Node, wanted: Call, header: Header) -> bool:
+    """Whether nothing runs: money goes to an address without code, which costs BASE_GAS and cannot fail."""
+    if wanted.data or wanted.access_list or int.from_bytes(wanted.to) <= LAST_PRECOMPILE:
+        return False
+    return not node.chain.accounts(header).code(wanted.to)
 
 
 def allowance(node: Node, wanted: Call, header: Header) -> int:
