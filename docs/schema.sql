@@ -119,7 +119,6 @@ CREATE TABLE transactions (
   request_hash     TEXT NOT NULL,
   decision         TEXT,
   provenance       TEXT,
-  conversation_id  TEXT,
   idempotency_key  TEXT,
   amount           TEXT,
   asset            TEXT,
@@ -133,7 +132,6 @@ CREATE TABLE transactions (
   fee              TEXT,
   error            TEXT,
   error_code       TEXT,
-  metadata         TEXT,
   queued_at        INTEGER,
   due_at           INTEGER,
   submitted_at     INTEGER,
@@ -174,8 +172,6 @@ CREATE UNIQUE INDEX idx_transactions_idempotency ON transactions(agent_id, idemp
   WHERE idempotency_key IS NOT NULL;
 
 CREATE INDEX idx_transactions_page ON transactions(agent_id, id);
-
-CREATE INDEX idx_transactions_conversation_id ON transactions(conversation_id);
 
 CREATE INDEX idx_transactions_request_hash ON transactions(agent_id, request_hash, created_at);
 
@@ -223,6 +219,7 @@ CREATE TABLE attempts (
   confirmations           INTEGER,
   fee                     TEXT,
   error                   TEXT,
+  rejected_at             INTEGER,
   created_at              INTEGER NOT NULL,
   finished_at             INTEGER,
   CONSTRAINT attempt_slot CHECK ((nonce IS NULL) <> (blockhash IS NULL)
@@ -335,12 +332,10 @@ CREATE TABLE pending_approvals (
   approved_at     INTEGER,
   rejected_at     INTEGER,
   owner_address   TEXT,
-  owner_signature TEXT,
-  digest          TEXT,
   max_fee         TEXT,
-  signed_message  TEXT,
   created_at      INTEGER NOT NULL,
-  closed_at       INTEGER
+  closed_at       INTEGER,
+  undeclared      TEXT
 );
 
 CREATE UNIQUE INDEX idx_pending_approvals_tx_id ON pending_approvals(tx_id);

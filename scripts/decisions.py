@@ -31,7 +31,7 @@ from waiaas.domain.tier import Tier
 from waiaas.domain.transaction import Status, Transaction, TransactionOrigin, TransactionType
 from waiaas.ids import new_id
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.judge import judge
+from waiaas.pipeline.requests.judge import judge
 from waiaas.repositories import ledger, policies, settings, transactions
 
 DECISIONS = 100

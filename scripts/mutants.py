@@ -34,6 +34,7 @@ FAILED = re.compile(r"^FAILED (.+?)(?: - (.*))?$", re.M)
 FAILED_AFTERWARDS = re.compile(r"^_+ (ERROR at teardown) of (.+?) _+$", re.M)
 BROKEN = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.M)
 NOT_FOUND = re.compile(r"^ERROR: not found: .+\n", re.M)
+STDOUT = "-"
 #: exit codes of pytest: interrupted, no such test, none selected
 COULD_NOT_BEGIN = (2, 4, 5)
 
@@ -225,12 +226,24 @@ def show(results: Sequence[Result]) -> None:
         print(f"  {result.mutant:<{wide}}  {result.seconds:5.1f} s  {result.killed_by or result.said}")
 
 
+def report(results: Sequence[Result], seconds: float) -> dict[str, object]:
+    """A campaign as JSON: how many there were and were killed, who is left, and each of them."""
+    alive = [f"{one.guard}: {one.mutant}" for one in results if one.killed_by is None]
+    return {
+        "mutants": len(results),
+        "killed": len(results) - len(alive),
+        "survivors": alive,
+        "seconds": round(seconds),
+        "results": msgspec.to_builtins(results),
+    }
+
+
 def main() -> None:
     """Exit 1 if a mutant survives or does not fit the code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", help="those whose name or guard has this in it")
     parser.add_argument("--list", action="store_true", help="check that they fit the code and name them; run nothing")
-    parser.add_argument("--json", action="store_true", help="results for programs")
+    parser.add_argument("--json", nargs="?", const=STDOUT, metavar="FILE", help="results for programs")
     options = parser.parse_args()
     wanted = options.only or [""]
     chosen = [one for one in read_lists() if any(text in one.name or text in one.guard for text in wanted)]
@@ -242,8 +255,9 @@ def main() -> None:
     began = time.monotonic()
     results = campaign(chosen)
     if options.json:
-        print(json.dumps(msgspec.to_builtins(results), indent=2))
-    else:
+        told = json.dumps(report(results, time.monotonic() - began), indent=2)
+        print(told) if options.json == STDOUT else Path(options.json).write_text(f"{told}\n")
+    if options.json != STDOUT:
         show(results)
     alive = [result.mutant for result in results if result.killed_by is None]
     if alive:

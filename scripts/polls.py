@@ -1,8 +1,9 @@
 """What one look of the confirm worker costs, in a process of its own: N attempts in flight, seen in no block yet.
 
 A database is filled by the repositories' own statements, and the node is a transport that counts: it knows who it is
-and no transaction. Time stands still, so nothing is due to be sent again. Reads `{network, counts}` as JSON from
-standard input, writes `[{count, requests, largest, cpu}]`: HTTP requests of a look, the bytes of the largest, and CPU
+and no transaction. Time stands still, so nothing is due to be sent again. Reads `{network, counts, age?}` as JSON from
+standard input (`age` in seconds since they were signed: old ones are asked for at the look that does not count, and not
+again so soon), writes `[{count, requests, largest, cpu}]`: HTTP requests of a look, the bytes of the largest, and CPU
 seconds of the whole process without what the answers took, the median of some looks.
 """
 
@@ -35,8 +36,8 @@ from waiaas.domain.transaction import (
     TransactionType,
 )
 from waiaas.ids import entropy
-from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.landing.confirm import confirm
 from waiaas.repositories import attempts, transactions
 
 LOOKS = 3
@@ -96,7 +97,7 @@ async def main() -> None:
             agent = await make_agent(core, network)
             filled = 0
             for count in plan["counts"]:
-                await fill(core, agent, range(filled, count))
+                await fill(core, agent, range(filled, count), plan.get("age", 0))
                 filled = count
                 found.append({"count": count, **await look(core, node, network)})
     print(json.dumps(found))
@@ -114,14 +115,14 @@ async def look(core: Core, node: Node, network: Network) -> dict[str, float]:
     return {"requests": node.requests / LOOKS, "largest": node.largest, "cpu": statistics.median(seconds)}
 
 
-async def fill(core: Core, agent: Agent, numbers: range) -> None:
+async def fill(core: Core, agent: Agent, numbers: range, age: int) -> None:
     """More transactions SUBMITTED, each with bytes sent just now."""
     for start in range(0, len(numbers), ROWS):
-        rows = (submitted(agent, number, core.clock.now()) for number in numbers[start : start + ROWS])
+        rows = (submitted(agent, number, core.clock.now(), age) for number in numbers[start : start + ROWS])
         await core.db.commit(*(statement for row in rows for statement in row))
 
 
-def submitted(agent: Agent, number: int, now: int) -> list[Statement]:
+def submitted(agent: Agent, number: int, now: int, age: int) -> list[Statement]:
     """A transfer on its way, with a hash and bytes of the real sizes."""
     is_solana = agent.chain is Chain.SOLANA
     tx_hash = str(Signature.from_bytes(entropy(64))) if is_solana else "0x" + entropy(32).hex()
@@ -157,7 +158,7 @@ def submitted(agent: Agent, number: int, now: int) -> list[Statement]:
         max_fee=5000,
         status=AttemptStatus.LIVE,
         broadcasts=0,
-        created_at=now,
+        created_at=now - age,
     )
     return [transactions.insert(tx), attempts.insert(attempt), attempts.sent(attempt.id, "node", now)]
 

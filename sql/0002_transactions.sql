@@ -25,7 +25,6 @@ CREATE TABLE transactions (
   request_hash     TEXT NOT NULL,
   decision         TEXT,
   provenance       TEXT,
-  conversation_id  TEXT,
   idempotency_key  TEXT,
   amount           TEXT,
   asset            TEXT,
@@ -39,7 +38,6 @@ CREATE TABLE transactions (
   fee              TEXT,
   error            TEXT,
   error_code       TEXT,
-  metadata         TEXT,
   queued_at        INTEGER,
   due_at           INTEGER,
   submitted_at     INTEGER,
@@ -69,7 +67,6 @@ CREATE INDEX idx_transactions_parent_id ON transactions(parent_id);
 CREATE UNIQUE INDEX idx_transactions_idempotency ON transactions(agent_id, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX idx_transactions_page ON transactions(agent_id, id);
-CREATE INDEX idx_transactions_conversation_id ON transactions(conversation_id);
 CREATE INDEX idx_transactions_request_hash ON transactions(agent_id, request_hash, created_at);
 CREATE INDEX idx_transactions_live ON transactions(status, due_at)
   WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED');
@@ -88,7 +85,8 @@ BEGIN
 END;
 
 -- One signed byte string that may land on chain: durable here before its first byte leaves. A nonce (EVM) or a blockhash
--- (Solana) limits its life; finished_at is set when its end is final on chain.
+-- (Solana) limits its life; finished_at is set when its end is final on chain. rejected_at: every endpoint has refused the
+-- bytes for good since an endpoint last took them, or showed them; that alone ends nothing.
 CREATE TABLE attempts (
   id                      TEXT PRIMARY KEY,
   tx_id                   TEXT NOT NULL REFERENCES transactions(id) ON DELETE RESTRICT,
@@ -118,6 +116,7 @@ CREATE TABLE attempts (
   confirmations           INTEGER,
   fee                     TEXT,
   error                   TEXT,
+  rejected_at             INTEGER,
   created_at              INTEGER NOT NULL,
   finished_at             INTEGER,
   CONSTRAINT attempt_slot CHECK ((nonce IS NULL) <> (blockhash IS NULL)

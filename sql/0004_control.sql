@@ -1,7 +1,8 @@
 -- The owner's and the operator's levers.
 
 -- One decision per transaction: opened when the owner must be asked, closed undecided when it is cancelled or runs out.
--- max_fee, in native base units, is what the signed digest says: nothing dearer is signed on its strength.
+-- max_fee, in native base units, is what the signed digest says: nothing dearer is signed on its strength. undeclared is what
+-- a simulation saw leave beyond the request, as the text says it (JSON): nothing more leaves on its strength.
 CREATE TABLE pending_approvals (
   id              TEXT PRIMARY KEY,
   tx_id           TEXT NOT NULL REFERENCES transactions(id) ON DELETE CASCADE,
@@ -10,12 +11,10 @@ CREATE TABLE pending_approvals (
   approved_at     INTEGER,
   rejected_at     INTEGER,
   owner_address   TEXT,
-  owner_signature TEXT,
-  digest          TEXT,
   max_fee         TEXT,
-  signed_message  TEXT,
   created_at      INTEGER NOT NULL,
-  closed_at       INTEGER
+  closed_at       INTEGER,
+  undeclared      TEXT
 );
 CREATE UNIQUE INDEX idx_pending_approvals_tx_id ON pending_approvals(tx_id);
 CREATE INDEX idx_pending_approvals_expires_at ON pending_approvals(expires_at);

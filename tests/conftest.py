@@ -1,5 +1,8 @@
 """A real daemon for tests: real files, a real database and keystore, the embedded chain; only the socket is missing."""
 
+import asyncio
+import copy
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,6 +14,8 @@ from waiaas import app, paths
 from waiaas.clock import Clock
 from waiaas.config import Config
 from waiaas.keystore import Keystore
+from waiaas.keystore.master import Opened, open_master
+from waiaas.keystore.passwords import PasswordCheck
 
 PASSWORD = "correct horse battery staple"
 
@@ -45,6 +50,25 @@ class ManualClock(Clock):
         self._wall += seconds
 
 
+class BriskClock(Clock):
+    """Eight times as fast as real time, so that a test waits less for the slots of the embedded Solana chain."""
+
+    RATE = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wall, self._boot, self._monotonic = super().wall(), super().boot(), super().monotonic()
+
+    def wall(self) -> float:
+        return self._wall + self.RATE * (super().wall() - self._wall)
+
+    def boot(self) -> float:
+        return self._boot + self.RATE * (super().boot() - self._boot)
+
+    def monotonic(self) -> float:
+        return self._monotonic + self.RATE * (super().monotonic() - self._monotonic)
+
+
 def settings(**sections: dict[str, object]) -> Config:
     """The default configuration with some keys set: settings(security={"max_pending_tx": 1})."""
     config = msgspec.structs.replace(Config(), keystore=CHEAP)
@@ -66,19 +90,46 @@ def data(tmp_path: Path) -> paths.DataDir:
     return made
 
 
+class Founded:
+    """A wallet that was initialised once for all tests, its password stretched once."""
+
+    def __init__(self, directory: Path) -> None:
+        self._data = paths.DataDir(directory)
+        paths.create(self._data)
+        # long before any test begins, so that no clock of theirs goes back
+        asyncio.run(app.initialise(self._data, settings(), PASSWORD, clock=ManualClock(1_600_000_000)))
+        self._opened: Opened = open_master(self._data.keystore, PASSWORD.encode())
+        self._master = self._data.master.read_bytes()
+
+    def put(self, data: paths.DataDir) -> None:
+        """It is in that directory too."""
+        shutil.copytree(self._data.root, data.root, dirs_exist_ok=True)
+
+    def unlock(self, data: paths.DataDir) -> Keystore:
+        """What `Keystore.unlock` gives; without Argon2id if that is where this wallet was put."""
+        if data.master.read_bytes() != self._master:
+            return Keystore.unlock(data.keystore, PASSWORD)
+        return Keystore(data.keystore, copy.deepcopy(self._opened), PasswordCheck(PASSWORD.encode()))
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Founded:
+    return Founded(tmp_path_factory.mktemp("founded") / "waiaas")
+
+
 OpenDaemon = Callable[..., AbstractAsyncContextManager[app.Daemon]]
 
 
 @pytest.fixture
-def open_daemon(data: paths.DataDir) -> OpenDaemon:
+def open_daemon(data: paths.DataDir, founded: Founded) -> OpenDaemon:
     """`async with open_daemon(config, clock=...)`: initialised once, opened as often as a test restarts it."""
 
     @asynccontextmanager
     async def opened(config: Config | None = None, *, clock: Clock | None = None) -> AsyncIterator[app.Daemon]:
-        config, clock = config or settings(), clock or Clock()
+        config, clock = config or settings(), clock or BriskClock()
         if not data.initialised:
-            await app.initialise(data, config, PASSWORD, clock=clock)
-        keystore = Keystore.unlock(data.keystore, PASSWORD)
+            founded.put(data)
+        keystore = founded.unlock(data)
         async with app.open_daemon(data, config, keystore, clock=clock, options=app.Options()) as daemon:
             yield daemon
 
@@ -87,6 +138,6 @@ def open_daemon(data: paths.DataDir) -> OpenDaemon:
 
 @pytest.fixture
 async def daemon(open_daemon: OpenDaemon) -> AsyncIterator[app.Daemon]:
-    """A running daemon on real time."""
+    """A running daemon."""
     async with open_daemon() as running:
         yield running

@@ -7,12 +7,13 @@ could, decodes the signed bytes again, and knows the law of moves and the format
 import hashlib
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests import signed
 from tests.asked import NATIVE, asked, done, items, nothing, swept
+from tests.events import keys_amiss
 from tests.ledgers import Books, Chain, Landed, events, read_books, read_solana
 from tests.signed import EvmBytes, SolanaBytes
 
@@ -48,6 +49,20 @@ AGENT_TOLD = {
     "TERMINATING": {"AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_TERMINATING"},
     "TERMINATED": {"AGENT_CREATED", "AGENT_ACTIVATED", "AGENT_TERMINATING", "AGENT_TERMINATED"},
 }
+OWNER_TOLD = {"OWNER_SET", "OWNER_VERIFIED", "OWNER_REMOVED"}
+#: audit event of the kill switch → from which states it goes, and to which
+SWITCH_MOVES = {
+    "KILL_SWITCH_ACTIVATED": ({"NORMAL", "RECOVERING"}, "ACTIVATED"),
+    "KILL_SWITCH_RECOVERY_STARTED": ({"ACTIVATED"}, "RECOVERING"),
+    "KILL_SWITCH_RECOVERED": ({"ACTIVATED", "RECOVERING"}, "NORMAL"),
+}
+#: audit event → what is delivered with it, each time
+DELIVERED = {
+    "SESSION_ISSUED": "SESSION_CREATED",
+    "SESSION_RENEWED": "SESSION_RENEWED",
+    "SESSION_REVOKED": "SESSION_REVOKED",
+    **{event: event for event in (*sorted(OWNER_TOLD), "KILL_SWITCH_ACTIVATED", "KILL_SWITCH_RECOVERED")},
+}
 #: ends of a transaction that landed all the same: its fee is spent
 LOST = {"ONCHAIN_FAILURE", "CANCELLED_ON_CHAIN"}
 
@@ -62,10 +77,19 @@ def check(database: Path, localnet: Path, *, tampered: bool = False, strangers: 
     assert not broken, "\n".join(broken)
 
 
-def breaches(books: Books, chains: Mapping[str, Chain], *, tampered: bool = False) -> Iterator[str]:
-    """Everything that is broken, by chain ("solana", "ethereum") where it is of one."""
+def breaches(
+    books: Books, chains: Mapping[str, Chain], *, tampered: bool = False, whole: bool = False
+) -> Iterator[str]:
+    """Everything that is broken, by chain ("solana", "ethereum") where it is of one.
+
+    `whole`: owners and the kill switch too, which many tests change by hand.
+    """
     yield from lawful_moves(books)
     yield from every_change_told(books)
+    if whole:
+        yield from _owners_told(books)
+        yield from _switch_told(books)
+    yield from events_as_documented(books)
     yield from unbroken_chain(books)
     yield from owners_word(books)
     for name, chain in chains.items():
@@ -218,6 +242,7 @@ def every_change_told(books: Books) -> Iterator[str]:
     if written != books.policy_version:
         yield f"I6: policy_version is {books.policy_version}, audit rows tell of {written} writes"
     yield from _signatures_told(books, of_tx)
+    yield from _events_told(books)
 
 
 def _signatures_told(books: Books, of_tx: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -236,6 +261,48 @@ def _signatures_told(books: Books, of_tx: Mapping[str, Mapping[str, int]]) -> It
             yield f"I6: transaction {tx['id']} is {tx['status']} with events {dict(ends)}"
 
 
+def _owners_told(books: Books) -> Iterator[str]:
+    """I6: the audit rows of an agent's owners are a path from none to the one that it has."""
+    rows: defaultdict[str, list[tuple[int, str, dict[str, object]]]] = defaultdict(list)
+    for row in books.audit:
+        if row["event_type"] in OWNER_TOLD:
+            rows[row["agent_id"]].append((row["id"], row["event_type"], json.loads(row["details"])))
+    for agent in books.agents:
+        now, verified = None, False
+        for number, event, told in rows[agent["id"]]:
+            if event != "OWNER_VERIFIED" and told["was"] != now:
+                yield f"I6: audit row {number} says that the owner of {agent['id']} was {told['was']}, it was {now}"
+            now, verified = told["ownerAddress"], event == "OWNER_VERIFIED" or (verified and event == "OWNER_SET")
+        if (agent["owner_address"], bool(agent["owner_verified"])) != (now, verified):
+            yield (
+                f"I6: the owner of {agent['id']} is {agent['owner_address']}, verified {agent['owner_verified']}: "
+                f"its audit rows say {now}, {verified}"
+            )
+
+
+def _switch_told(books: Books) -> Iterator[str]:
+    """I6: the audit rows of the kill switch are a path of its moves that ends where it stands."""
+    now, thrown = "NORMAL", 0
+    for row in books.audit:
+        if (moved := SWITCH_MOVES.get(row["event_type"])) is None:
+            continue
+        before, after = moved
+        if now not in before:
+            yield f"I6: audit row {row['id']} tells of {row['event_type']} while the kill switch was {now}"
+        now, thrown = after, thrown + (after == "ACTIVATED")
+    if (books.switch["state"], books.switch["generation"]) != (now, thrown):
+        found = books.switch["state"], books.switch["generation"]
+        yield f"I6: the kill switch is {found}, its audit rows say {(now, thrown)}"
+
+
+def _events_told(books: Books) -> Iterator[str]:
+    """I6: what is audited of owners, sessions and the switch is delivered as often."""
+    audited, emitted = (Counter(row["event_type"] for row in rows) for rows in (books.audit, books.outbox))
+    for event, delivered in DELIVERED.items():
+        if audited[event] != emitted[delivered]:
+            yield f"I6: {event} was audited {audited[event]} times, {delivered} was emitted {emitted[delivered]} times"
+
+
 def unbroken_chain(books: Books) -> Iterator[str]:
     """I6: each hash covers its row and the hash before it, ids have no gap, and no row was cut off the end."""
     previous = hashlib.sha256(f"waiaas audit v1|{books.installation}".encode()).hexdigest()
@@ -251,6 +318,13 @@ def unbroken_chain(books: Books) -> Iterator[str]:
 
 
 # --- the owner ----------------------------------------------------------------------------------
+
+
+def events_as_documented(books: Books) -> Iterator[str]:
+    """Each event has the data that docs/events.md says, and no other."""
+    for row in books.outbox:
+        if amiss := keys_amiss(row["event_type"], json.loads(row["payload"])):
+            yield f"events: {row['event_type']} {amiss}"
 
 
 def owners_word(books: Books) -> Iterator[str]:
@@ -391,8 +465,9 @@ def told_of(books: Books, event: str) -> set[str]:
 
 
 def switched_off(books: Books) -> set[str]:
-    """Agents and sessions that the kill switch says it stopped."""
-    thrown = [json.loads(row["details"]) for row in books.audit if row["event_type"] == "KILL_SWITCH_ACTIVATED"]
+    """Agents and sessions that the kill switch, or the start on an older database, says it stopped."""
+    stops = ("KILL_SWITCH_ACTIVATED", "DATABASE_RESTORED")
+    thrown = [json.loads(row["details"]) for row in books.audit if row["event_type"] in stops]
     return {one for told in thrown for one in (*told["agentsSuspended"], *told["sessionsRevoked"])}
 
 

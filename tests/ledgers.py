@@ -80,6 +80,7 @@ class Books(NamedTuple):
     outbox: list[sqlite3.Row]
     last_audit_id: int
     approvals: list[sqlite3.Row]
+    switch: sqlite3.Row
 
 
 def read_books(database: Path) -> Books:
@@ -114,6 +115,7 @@ def books_of(connection: sqlite3.Connection) -> Books:
         rows("outbox", "seq"),
         last or 0,
         rows("pending_approvals", "id"),
+        rows("kill_switch", "id")[0],
     )
 
 

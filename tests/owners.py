@@ -8,7 +8,11 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 from solders.keypair import Keypair
 
-from tests.api.client import Caller
+from tests.api.client import RECIPIENT, Caller
+from waiaas.app import Daemon
+from waiaas.db import Statement
+
+OWN = "UPDATE agents SET owner_address = :owner, owner_verified = :verified WHERE id = :id"
 
 
 class Wallet(Protocol):
@@ -123,3 +127,9 @@ async def make_owned(caller: Caller, wallet: Wallet | None = None, *, locked: bo
     if locked:
         await owned.lock()
     return owned
+
+
+async def own(daemon: Daemon, agent_id: str, *, owner: str | None = RECIPIENT, verified: bool = True) -> None:
+    """The agent has this owner, as if it had signed."""
+    params = {"id": agent_id, "owner": owner, "verified": int(verified)}
+    await daemon.core.db.commit(Statement(OWN, params, touches=f"agent:{agent_id}"))

@@ -36,16 +36,16 @@ from waiaas.keystore import Keystore
 from waiaas.keystore.master import Opened, open_master
 from waiaas.keystore.passwords import PasswordCheck
 from waiaas.localnet import open_solana
-from waiaas.pipeline import agents as agent_steps
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline import sessions as session_steps
-from waiaas.pipeline import switch as switch_steps
-from waiaas.pipeline.cancel import cancel
-from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.execute import execute
-from waiaas.pipeline.release import expire_unsigned
-from waiaas.pipeline.submit import Accepted, submit
+from waiaas.pipeline.landing.confirm import confirm
+from waiaas.pipeline.registry import agents as agent_steps
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.registry import sessions as session_steps
+from waiaas.pipeline.requests.submit import Accepted, submit
+from waiaas.pipeline.signing.execute import execute
+from waiaas.pipeline.stops import switch as switch_steps
+from waiaas.pipeline.waiting.cancel import cancel
+from waiaas.pipeline.waiting.release import expire_unsigned
 from waiaas.repositories import agents, attempts, audit, ledger, transactions
 
 LOCALNET = Network.LOCALNET

@@ -40,10 +40,10 @@ from waiaas.ids import new_id
 from waiaas.keystore import KdfParams, Keystore, create
 from waiaas.paths import DataDir
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.keys import open_keys as open_keys
-from waiaas.pipeline.recover import close_networks, first_prices
+from waiaas.pipeline.landing.recover import close_networks, first_prices
+from waiaas.pipeline.registry.unlock import open_keys as open_keys
 from waiaas.repositories import agents, audit, policies, settings
-from waiaas.workers.marker import open_marker
+from waiaas.workers.marker import first_mark, open_marker
 from waiaas.workers.staff import working
 
 #: what a first run allows without asking: instant, notify and delay bounds of native money, in base units
@@ -94,6 +94,7 @@ async def initialise(data: DataDir, config: Config, password: str, *, clock: Clo
         if installation is None:
             installation = new_id()
             await _seed(db, installation, clock.now(), report)
+        await first_mark(db, clock, data.epoch, installation)
     params = KdfParams(
         memory_kib=config.keystore.argon2_memory,
         iterations=config.keystore.argon2_time,
@@ -157,7 +158,7 @@ async def open_daemon(
     stop = asyncio.Event()
     async with open_core(data, config, keystore, clock=clock, transports=transports, engine=engine) as core:
         db = core.db
-        marker = await open_marker(db, clock, data.epoch, keystore.installation, accept_clock=options.accept_clock)
+        marker = await open_marker(core, data.epoch, accept_clock=options.accept_clock)
         await open_keys(core)
         failures = Failures(db, clock)
         operator = await OperatorAuth.load(db, clock, keystore, failures)

@@ -22,7 +22,7 @@ WaiaasError
 │   └── Lie                 an answer that cannot be true: its endpoint is not asked again
 ├── RpcRefusal              what an embedded chain answers its callers with
 ├── StorageError            StaleState, ConstraintFailed, StorageBusy, StorageCorrupt, CorruptRow, MigrationError
-├── KeystoreError           WrongPassword, KeystoreCorrupted, KeyUnreadable
+├── KeystoreError           WrongPassword, KeystoreCorrupted, KeyUnreadable, KeyUnwritable
 └── StartError              ends a command with its exit code: ConfigInvalid, NotInitialised, AlreadyRunning, …
 """
 
@@ -105,7 +105,9 @@ class Unauthenticated(Refusal):
 
 
 class InvalidToken(Unauthenticated):
-    """The session token is not valid."""
+    """The session token is missing or not valid."""
+
+    hint = "Send Authorization: Bearer and a session token; a new one is the operator's to give."
 
 
 class TokenExpired(Unauthenticated):
@@ -647,7 +649,7 @@ class MemoToContract(Permanent):
 
 
 class ChainRejected(Permanent):
-    """The nodes refuse the signed bytes for good."""
+    """Every endpoint refuses the signed bytes for good."""
 
     code = "CHAIN_REJECTED"
 
@@ -696,6 +698,8 @@ class NodeRefused(ChainError):
     def __init__(self, number: int, text: str, data: Any = None) -> None:
         self.number = number
         self.data = data
+        #: what each endpoint said, if every one of them refused
+        self.by_all: tuple[NodeRefused, ...] = ()
         super().__init__(f"{text[:256]} ({number})")
 
 
@@ -789,6 +793,10 @@ class KeyUnreadable(KeystoreError):
     """This agent has no usable key."""
 
     code = "KEYSTORE_LOCKED"
+
+
+class KeyUnwritable(KeystoreError):
+    """A key file cannot be written now; nothing was done."""
 
 
 # --- start and command line --------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Calls on the application of a daemon, without a socket."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -31,6 +32,14 @@ class Api:
         answer = await self.client.post("/v1/agents", json={"name": name, **fields}, headers=MASTER)
         assert answer.status_code == 201, answer.text
         return answer.json()
+
+    async def make_agent_while(self, clock: Any) -> dict[str, Any]:
+        """A new agent, while time passes on a clock that stands by itself: the chain shows its gift a slot later."""
+        making = asyncio.create_task(self.make_agent())
+        while not making.done():
+            clock.move(0.4)
+            await asyncio.sleep(0.01)
+        return await making
 
     async def make_session(self, agent_id: str, **fields: Any) -> dict[str, Any]:
         """A new session; its token under `token`, ready headers under `headers`."""

@@ -13,7 +13,7 @@ from waiaas.errors import (
     TransactionTooLarge,
     tree,
 )
-from waiaas.pipeline.gate import Stopped
+from waiaas.pipeline.signing.gate import Stopped
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.client import NOBODY, RECIPIENT, Api, Caller, MovedClock, client_of, code, issues
-from tests.api.test_simulate import everything
+from tests.api.tables import everything
 from tests.api.tokens import allow
 from waiaas.app import Daemon
 

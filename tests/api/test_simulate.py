@@ -1,26 +1,14 @@
 """A preview says what a send would, and leaves no trace; a price is told whatever the limits say."""
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from tests.api.client import NOBODY, RECIPIENT, Api, Caller, client_of, code, issues
+from tests.api.tables import everything
 from tests.api.tokens import ETHER, Ethereum, allow, make_evm_caller
 from tests.conftest import settings
 from waiaas.app import Daemon
 
 SIMULATE, ESTIMATE = "/v1/transactions/simulate", "/v1/transactions/estimate-fee"
-#: rows that are about who called, not about what was asked
-OTHERS = {"sqlite_sequence"}
-
-
-def everything(data: Any) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
-    path: Path = data.data / "waiaas.db"
-    with closing(sqlite3.connect(path)) as db:
-        names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr) for name in names if name not in OTHERS}
 
 
 async def preview(caller: Caller, **body: Any) -> dict[str, Any]:

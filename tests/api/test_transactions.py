@@ -231,7 +231,7 @@ async def test_waiting_ends_with_the_status_or_with_the_time(caller: Caller) -> 
     path = f"/v1/transactions/{queued['id']}"
     began = time.monotonic()
     assert (await caller.request("GET", path, params={"wait": 1})).json()["status"] == "QUEUED"
-    assert 1 <= time.monotonic() - began < 5
+    assert 0.99 <= time.monotonic() - began < 5
     waiting = asyncio.create_task(caller.request("GET", path, params={"wait": 30}))
     await asyncio.sleep(0.05)
     await caller.request("POST", f"{path}/cancel")

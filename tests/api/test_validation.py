@@ -1,8 +1,15 @@
 """What a request may look like: unknown fields, nulls, aliases, kinds of values, and where an issue is told."""
 
+from typing import Any
+
 import httpx
+import pytest
 
 from tests.api.client import MASTER, NOBODY, RECIPIENT, Api, Caller, issues
+from waiaas.api.decode import convert
+from waiaas.domain.chain import Chain
+from waiaas.errors import ValidationFailed
+from waiaas.wire.requests import BatchInstruction
 
 IMPOSSIBLE = [
     ({}, "name"),
@@ -26,6 +33,31 @@ async def test_an_agent_that_cannot_be_is_refused_at_its_field(api: Api) -> None
         assert issues(await api.operator("POST", "/v1/agents", json=body)) == [path]
 
 
+async def test_a_value_that_is_none_of_a_few_is_told_which_they_are(api: Api) -> None:
+    made = await api.operator("POST", "/v1/agents", json={"name": "a", "chain": "bitcoin"})
+    listed = await api.operator("GET", "/v1/agents", params={"status": "asleep"})
+    told = [answer.json()["details"]["issues"] for answer in (made, listed)]
+    assert told == [
+        [{"path": "chain", "message": "must be one of solana, ethereum"}],
+        [{"path": "status", "message": "must be one of CREATING, ACTIVE, SUSPENDED, TERMINATING, TERMINATED"}],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "place", "allowed"),
+    [
+        (BatchInstruction, {"type": "SWAP"}, "type", "APPROVE, CONTRACT_CALL, TOKEN_TRANSFER, TRANSFER"),
+        (list[Chain], ["solana", "bitcoin"], "1", "solana, ethereum"),
+        (dict[str, Chain], {"a.b": "bitcoin"}, "", "solana, ethereum"),
+        (dict[str, list[Chain] | None], {"a": ["bitcoin"]}, "0", "solana, ethereum"),
+    ],
+)
+def test_it_is_told_at_any_depth(kind: Any, body: Any, place: str, allowed: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        convert(body, kind)
+    assert refused.value.issues == ((place, f"must be one of {allowed}"),)
+
+
 async def test_checks_of_meaning_are_told_together(api: Api, caller: Caller) -> None:
     assert issues(await api.operator("POST", "/v1/agents", json={"name": "", "network": "x"})) == ["name", "network"]
     answer = await caller.send(to="nobody", amount="1.5", memo="x" * 257)
@@ -41,6 +73,15 @@ async def test_names_are_trimmed(api: Api) -> None:
 async def test_unknown_fields_are_ignored_where_1_4_1_ignored_them(api: Api, caller: Caller) -> None:
     assert (await api.make_agent(unknown=1, deep={"a": [1, {}]}))["name"] == "shopper"
     assert (await caller.send(unknown={"a": 1}, priority="high")).status_code == 201
+
+
+async def test_money_that_is_meant_for_another_network_does_not_move(api: Api, caller: Caller) -> None:
+    refused = await caller.send(network="ethereum-mainnet")
+    assert (refused.status_code, refused.json()["details"]["issues"]) == (
+        400,
+        [{"path": "network", "message": "must be localnet, the network of this agent"}],
+    )
+    assert (await caller.send(network="localnet")).status_code == 201
 
 
 async def test_unknown_fields_are_refused_on_new_routes_and_in_what_limits(api: Api, caller: Caller) -> None:

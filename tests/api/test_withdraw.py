@@ -7,16 +7,8 @@ import httpx
 import pytest
 
 from tests.api.client import NOBODY, RECIPIENT, Api, Caller, code, issues
+from tests.owners import own
 from waiaas.app import Daemon
-from waiaas.db import Statement
-
-OWN = "UPDATE agents SET owner_address = :owner, owner_verified = :verified WHERE id = :id"
-
-
-async def own(daemon: Daemon, agent_id: str, *, owner: str | None = RECIPIENT, verified: bool = True) -> None:
-    """The agent has this owner, as if it had signed."""
-    params = {"id": agent_id, "owner": owner, "verified": int(verified)}
-    await daemon.core.db.commit(Statement(OWN, params, touches=f"agent:{agent_id}"))
 
 
 @pytest.fixture

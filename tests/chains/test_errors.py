@@ -5,6 +5,7 @@ import pytest
 from tests.chains.conftest import TO, Node, pay, refuse, signature
 from waiaas.chains.solana import build, refusals
 from waiaas.errors import (
+    ChainError,
     ChainRejected,
     InsufficientBalance,
     InsufficientForFee,
@@ -57,8 +58,8 @@ def simulated(err, units: int | None = 450) -> dict:
         ({"InstructionError": "nonsense"}, SimulationFailed),
         (["nonsense"], SimulationFailed),
         ({"a": 1, "b": 2}, SimulationFailed),
-        ("SignatureFailure", ChainRejected),
-        ("SanitizeFailure", ChainRejected),
+        ("SignatureFailure", SimulationFailed),
+        ("SanitizeFailure", SimulationFailed),
         ("ClusterMaintenance", Transient),
         ("WouldExceedMaxBlockCostLimit", Transient),
         ("SomethingNew", SimulationFailed),
@@ -78,6 +79,7 @@ async def test_a_failed_simulation_has_its_class(make_chain, err, error):
         (-32002, {"err": "BlockhashNotFound"}, Stale),
         (-32002, {"err": {"InstructionError": [2, {"Custom": 9}]}}, SimulationFailed),
         (-32002, None, SimulationFailed),
+        (-32002, {"err": "SanitizeFailure"}, ChainRejected),
         (-32003, None, ChainRejected),
         (-32006, None, ChainRejected),
         (-32013, None, ChainRejected),
@@ -91,6 +93,31 @@ async def test_a_refused_broadcast_has_its_class(make_chain, code, data, error):
     chain = make_chain(Node(sendTransaction=refuse(code, "no", data)))
     with pytest.raises(error):
         await chain.broadcast(b"bytes", signature(1))
+
+
+async def test_only_every_endpoint_rejects_bytes_for_good(make_chain):
+    no, silent, taken = refuse(-32003, "no"), refuse(-32005, "behind"), signature(1)
+
+    async def sent_twice(*answers: object) -> str:
+        chain = make_chain(*(Node(sendTransaction=answer) for answer in answers))
+        try:
+            await chain.broadcast(b"bytes", signature(1))
+            return await chain.broadcast(b"bytes", signature(1))
+        except Transient:
+            with pytest.raises(ChainError) as caught:
+                await chain.broadcast(b"bytes", signature(1))
+            return type(caught.value).__name__
+
+    assert await sent_twice(no, no) == "ChainRejected"
+    assert await sent_twice(no, silent) == "Transient"
+    assert await sent_twice(taken, no) == "a"
+
+
+async def test_what_an_endpoint_will_not_even_simulate_is_not_said_to_be_signed_and_rejected(make_chain):
+    node = rich_node()
+    node.answers["simulateTransaction"] = refuse(-32602, "invalid transaction: failed to sanitize")
+    with pytest.raises(SimulationFailed):
+        await make_chain(node).prepare(pay(), SENDER)
 
 
 @pytest.mark.parametrize("call", ["balance", "assets", "statuses", "receipts", "slot"])

@@ -369,15 +369,37 @@ async def test_another_chain_is_never_asked_again(make_rpc, clock):
     assert OTHER in told.reason
 
 
-async def test_a_network_without_a_known_identity_keeps_the_first_it_meets(make_rpc):
-    first, second = Node(getGenesisHash="one", getAnswer=1), Node(getGenesisHash="two", getAnswer=2)
+async def test_a_network_without_a_known_identity_keeps_what_all_endpoints_say(make_rpc):
+    first, second = Node(getGenesisHash="one", getAnswer=1), Node(getGenesisHash="one", getAnswer=2)
     rpc = make_rpc(first, second, network=Network.LOCALNET)
     assert await ask(rpc) == 1
     assert rpc.identity == "one"
+    second.answers["getGenesisHash"] = "two"
     first.respond = broken
     with pytest.raises(Transient):
         await ask(rpc)
     assert [one.endpoint for one in rpc.quarantined()] == ["b"]
+
+
+async def test_a_liar_at_the_first_meeting_shuts_nobody_out(make_rpc):
+    liar, honest = Node(getGenesisHash=OTHER, getAnswer=1), Node(getGenesisHash="one", getAnswer=2)
+    rpc = make_rpc(liar, honest, network=Network.LOCALNET)
+    with pytest.raises(Transient, match=f"different chains: a says {OTHER}, b says one"):
+        await ask(rpc)
+    assert (rpc.identity, rpc.quarantined()) == (None, [])
+    assert "getAnswer" not in liar.methods + honest.methods
+    liar.answers["getGenesisHash"] = "one"
+    assert await ask(rpc) == 1
+    assert (rpc.identity, rpc.divided) == ("one", None)
+
+
+async def test_nor_does_one_that_speaks_while_the_other_is_silent(make_rpc):
+    liar, silent = Node(getGenesisHash=OTHER, getAnswer=1), Node(getGenesisHash="one", getAnswer=2)
+    silent.respond = broken
+    rpc = make_rpc(liar, silent, network=Network.LOCALNET)
+    with pytest.raises(Transient):
+        await ask(rpc)
+    assert rpc.identity is None
 
 
 async def test_calls_that_come_together_check_the_identity_once(make_rpc):

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.cli.answers import ATTEMPT, HEALTH, TX
 from tests.cli.conftest import Run, told
 from tests.cli.processes import PASSWORD
 from tests.cli.standin import TRADER, Daemon
-from tests.cli.test_why import ATTEMPT, HEALTH, TX
 
 
 def test_an_agent_is_created_with_what_was_given_and_no_more(call: Run, daemon: Daemon):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run, told
 from tests.cli.processes import PASSWORD, Wallet
-from tests.config.test_lifecycle import HOLD
+from tests.config.holding import HOLD
 from waiaas import __version__
 from waiaas.cli import daemon as daemon_commands
 from waiaas.lifecycle import is_held, read_holder

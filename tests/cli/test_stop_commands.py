@@ -54,3 +54,16 @@ def test_an_agent_is_suspended_and_resumed(call: Run, daemon: Daemon) -> None:
     assert daemon.asked[-1]["body"] == {"reason": "odd"}
     assert call("agent", "resume", "trader").exit_code == 1
     assert told(call("agent", "resume", "trader", "--yes", "--json"))["agent"]["status"] == "ACTIVE"
+
+
+def test_resuming_an_agent_of_a_restored_database_shows_what_is_not_known(call: Run, daemon: Daemon) -> None:
+    stopped = {**TRADER, "status": "SUSPENDED", "suspensionReason": "restored"}
+    daemon.answer("GET", "/v1/agents", {"items": [stopped]})
+    lost = {"lostFrom": 1_800_000_000, "lostTo": 1_800_086_400}
+    daemon.answer("GET", f"/v1/agents/{TRADER['id']}", {**stopped, **lost})
+    daemon.answer("POST", f"/v1/agents/{TRADER['id']}/resume", TRADER)
+    shown = call("agent", "resume", "trader", input="n\n")
+    assert "between 2027-01-15 08:00:00 and 2027-01-16 08:00:00 UTC" in shown.stderr
+    assert TRADER["publicKey"] in shown.stderr
+    assert daemon.asked[-1]["method"] == "GET"
+    assert told(call("agent", "resume", "trader", "--yes", "--json"))["agent"]["status"] == "ACTIVE"

@@ -4,51 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.cli.answers import ATTEMPT, HEALTH, NOW, TO, TX
 from waiaas.cli.show import whole
 from waiaas.cli.why import Explanation, explain, locked, written
 
-NOW = 1_800_000_000
-TO = "9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g"
-HEALTH = {"timestamp": NOW, "status": "ok", "reconciling": {}, "checks": {"networks": {"localnet": "ok"}}}
-TX: dict[str, Any] = {
-    "id": "t1",
-    "type": "TRANSFER",
-    "status": "PENDING",
-    "tier": "INSTANT",
-    "chain": "solana",
-    "network": "localnet",
-    "toAddress": TO,
-    "amount": "1500000000",
-    "token": None,
-    "spender": None,
-    "txHash": None,
-    "error": None,
-    "errorCode": None,
-    "createdAt": NOW - 9,
-    "executeAt": None,
-    "approvalExpiresAt": None,
-    "downgradedFrom": None,
-    "fee": None,
-    "confirmation": None,
-    "parentId": None,
-    "batchIndex": None,
-    "waiting": None,
-    "children": [],
-    "decision": {"outcome": "allow", "rules": [], "remedies": []},
-}
-ATTEMPT: dict[str, Any] = {
-    "number": 1,
-    "kind": "SEND",
-    "status": "LIVE",
-    "txHash": "hash1",
-    "nonce": None,
-    "lastValidBlockHeight": 500,
-    "sendCount": 3,
-    "lastSentAt": NOW - 2,
-    "lastSeenAt": None,
-    "block": None,
-    "error": None,
-}
 EVM = {"chain": "ethereum", "network": "ethereum-localnet"}
 NONCE = {"nonce": 7, "lastValidBlockHeight": None}
 
@@ -94,7 +53,8 @@ def test_what_is_not_signed_has_not_moved_and_can_be_cancelled() -> None:
     ("reason", "word"),
     [
         ("FEE_CAP", "rpc.evm_max_fee_gwei"),
-        ("FEE_BUDGET", "pass a limit"),
+        ("FEE_BUDGET", "what its owner signed for, a limit or the balance"),
+        ("CHAIN_REJECTED", "none of them is dead"),
         ("NONCE_LANE", "batch"),
         ("CHAIN_UNREACHABLE", "no endpoint"),
         ("KEYSTORE_LOCKED", "key"),
@@ -107,6 +67,12 @@ def test_what_waits_says_why_since_when_and_until_when(reason: str, word: str) -
     assert says(told.known, word, "(60 s ago)", "after 5 tries")
     assert says(told.next, "tried again at 2027-01-15 08:00:10 UTC (in 10 s)")
     assert commands(told) == []
+
+
+def test_what_is_signed_and_stopped_says_that_only_dearer_bytes_are_missing() -> None:
+    waiting = {"reason": "AGENT_SUSPENDED", "since": NOW - 60, "nextTryAt": NOW + 10, "tries": 5}
+    told = why([ATTEMPT | NONCE], **EVM, status="SUBMITTED", waiting=waiting)
+    assert says(told.known, "nothing dearer is signed because of AGENT_SUSPENDED")
 
 
 def test_a_delay_tells_when_it_is_over_and_that_it_was_an_approval() -> None:

@@ -12,20 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.config.holding import HOLD
 from waiaas import lifecycle
 from waiaas.errors import AlreadyRunning
 from waiaas.lifecycle import Holder, hold, is_held, read_holder
 
 ME = Holder(os.getpid(), 1_800_000_000, "0.1.0")
-
-HOLD = """
-import sys
-from pathlib import Path
-from waiaas.lifecycle import hold, holder
-with hold(Path(sys.argv[1]), holder(1800000000, "0.1.0")):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @contextmanager

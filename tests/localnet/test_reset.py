@@ -1,13 +1,15 @@
 """`waiaas localnet reset`: a wallet outlives its embedded chain, and never with money under way on it."""
 
+import json
 import subprocess
 import sys
 
 from tests.api.client import MASTER, Api, client_of
+from waiaas.errors import LocalnetInUse
 
 
-def reset(directory) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "waiaas", "localnet", "reset", "--yes", "--data-dir", str(directory)]
+def reset(directory, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "waiaas", "localnet", "reset", "--yes", "--data-dir", str(directory), *more]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -16,9 +18,12 @@ async def test_it_is_refused_while_a_transaction_waits_and_works_when_that_has_e
         caller = await Api(client).make_caller()
         waiting = (await caller.send("20000000000")).json()
         assert waiting["status"] == "QUEUED"
-    refused = reset(data.root)
+    refused = reset(data.root, "--json")
     assert refused.returncode == 1
-    assert "have not ended yet" in refused.stderr
+    error = json.loads(refused.stdout)["error"]
+    assert (error["code"], error["details"]) == (LocalnetInUse.code, {"transactions": [waiting["id"]]})
+    assert "have not ended yet" in error["message"]
+    assert any(data.localnet.iterdir())
     async with open_daemon() as daemon, client_of(daemon) as client:
         cancelled = await client.post(f"/v1/transactions/{waiting['id']}/cancel", headers=caller.headers)
         assert cancelled.status_code == 200

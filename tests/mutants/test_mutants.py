@@ -152,6 +152,7 @@ def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
     scratch.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, root / "scripts" / "mutants.py", *options],
+        cwd=root,
         env=os.environ | {"TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
@@ -164,17 +165,21 @@ def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_only_a_test_that_fails_without_the_guard_alone_kills_a_mutant(project):
     done = run(project, "--json")
     assert done.returncode == 1
-    told = {one["mutant"]: one["killed_by"] or one["said"] for one in json.loads(done.stdout)}
+    report = json.loads(done.stdout)
+    told = {one["mutant"]: one["killed_by"] or one["said"] for one in report["results"]}
     assert told.keys() == OUTCOMES.keys()
     assert {name: told[name][: len(said)] for name, said in OUTCOMES.items()} == OUTCOMES
-    killed = {one["mutant"] for one in json.loads(done.stdout) if one["killed_by"]}
+    killed = {one["mutant"] for one in report["results"] if one["killed_by"]}
     assert killed == {"larger", "smallest", "nothing"}
+    assert (report["mutants"], report["killed"]) == (len(OUTCOMES), len(killed))
+    assert {one.partition(": ")[2] for one in report["survivors"]} == OUTCOMES.keys() - killed
     assert (project / "waiaas" / "guard.py").read_text() == CODE
 
 
 def test_all_killed_is_success_and_people_see_which_test_did_it(project):
-    done = run(project, "--only", "larger", "--only", "smallest")
+    done = run(project, "--only", "larger", "--only", "smallest", "--json", "results.json")
     assert done.returncode == 0, done.stderr
+    assert json.loads((project / "results.json").read_text())["survivors"] == []
     assert "the limit holds\n  larger" in done.stdout
     assert "tests/test_guard.py::test_more_does_not" in done.stdout
 

@@ -36,12 +36,12 @@ from waiaas.domain.transaction import AttemptStatus, Status, Transaction
 from waiaas.errors import Transient
 from waiaas.keystore.master import open_master
 from waiaas.localnet import open_evm
-from waiaas.pipeline import agents as agent_steps
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline import sessions as session_steps
-from waiaas.pipeline.replace import speed_up
-from waiaas.pipeline.submit import Accepted, submit
-from waiaas.repositories import ledger, policies, transactions
+from waiaas.pipeline.registry import agents as agent_steps
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.registry import sessions as session_steps
+from waiaas.pipeline.requests.submit import Accepted, submit
+from waiaas.pipeline.signing.replace import speed_up
+from waiaas.repositories import ledger, policies, queue, transactions
 
 ETHER, GWEI = 10**18, 10**9
 CHAIN_ID = 31_337
@@ -283,14 +283,14 @@ class EvmWorld(World):
 
     async def work(self) -> None:
         """What the execute worker would take, once; then one look at the chain."""
-        rows, _ = await transactions.to_execute(self.core.db, self.network, after="", limit=100)
+        rows, _ = await queue.to_execute(self.core.db, self.network, after="", limit=100)
         for tx in rows:
             await self.execute(tx)
         await self.confirm()
 
     async def work_some(self) -> None:
         """One round of a worker that is not stopped by what has to wait."""
-        rows, _ = await transactions.to_execute(self.core.db, self.network, after="", limit=100)
+        rows, _ = await queue.to_execute(self.core.db, self.network, after="", limit=100)
         for tx in rows:
             with suppress(Transient):
                 await self.execute(tx)

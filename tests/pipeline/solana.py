@@ -6,8 +6,8 @@ from tests.world import LOCALNET, OPERATOR, SLOT, SOL, a_policy
 from waiaas.domain.chain import Chain
 from waiaas.domain.event import Actor
 from waiaas.domain.policy import PolicyType, parse_rules
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline.submit import submit
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.requests.submit import submit
 from waiaas.repositories import ledger
 
 OTHER = "9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g"

@@ -22,7 +22,7 @@ from waiaas.errors import (
     SessionRevoked,
     SpendingLimitExceeded,
 )
-from waiaas.pipeline import policies as policy_steps
+from waiaas.pipeline.registry import policies as policy_steps
 from waiaas.repositories import policies, transactions
 
 STOPS = {

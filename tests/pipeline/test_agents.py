@@ -16,8 +16,8 @@ from waiaas.errors import (
     SessionNotFound,
     Transient,
 )
-from waiaas.pipeline import agents as agent_steps
-from waiaas.pipeline import sessions as session_steps
+from waiaas.pipeline.registry import agents as agent_steps
+from waiaas.pipeline.registry import sessions as session_steps
 from waiaas.repositories import agents
 
 

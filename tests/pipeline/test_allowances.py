@@ -16,7 +16,7 @@ from waiaas.chains.solana.tokens import associated
 from waiaas.domain.chain import Chain
 from waiaas.domain.request import AccountMeta, Approve, ContractCall, Effect
 from waiaas.domain.transaction import Status
-from waiaas.pipeline.allowances import changed_by, reconcile
+from waiaas.pipeline.elsewhere.allowances import changed_by, reconcile
 from waiaas.repositories import ledger
 
 TRANSFER_FROM = bytes.fromhex("23b872dd")

@@ -7,10 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.pipeline.ethereum import AGAIN, SPENDER, STUCK
-from tests.pipeline.test_evm_replace import Market, rise, watch_market
+from tests.pipeline.market import Market, rise, watch_market
+from tests.pipeline.owners import LOCK, OWNER, owned, say_no, say_yes, signed
 from tests.world import OPERATOR, Between, Mortal
-from waiaas.auth.owner import OwnerProof
-from waiaas.domain.event import Actor
 from waiaas.domain.owner import OwnerAction
 from waiaas.domain.tier import Tier
 from waiaas.domain.transaction import Status
@@ -24,41 +23,19 @@ from waiaas.errors import (
     Reconciling,
     Transient,
 )
-from waiaas.pipeline import approve, owners
-from waiaas.pipeline.cancel import cancel
-from waiaas.pipeline.execute import check_approved_fee
-from waiaas.pipeline.gate import Stopped
-from waiaas.pipeline.release import Delays
-from waiaas.pipeline.shown import show
+from waiaas.pipeline.registry import owners
+from waiaas.pipeline.signing.execute import check_approved_fee
+from waiaas.pipeline.signing.gate import Stopped
+from waiaas.pipeline.waiting import approve
+from waiaas.pipeline.waiting.approval_text import show
+from waiaas.pipeline.waiting.cancel import cancel
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import agents, approvals, ledger
 
-OWNER, OTHER = "9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g", "11111111111111111111111111111112"
+OTHER = "11111111111111111111111111111112"
 EVM_OWNER = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-LOCK = "UPDATE agents SET owner_verified = 1 WHERE id = :id"
 AUDITED = "SELECT details FROM audit_log WHERE event_type = :event ORDER BY id"
 ALL_WAIT = {"instant_max": "0", "notify_max": "0", "delay_max": "0"}
-
-
-async def owned(world, owner: str = OWNER, *, locked: bool = True) -> None:
-    """Alice has an owner."""
-    await owners.set_owner(world.core, world.alice.id, owner, OPERATOR)
-    if locked:
-        await world.by_hand(LOCK, id=world.alice.id, touches=f"agent:{world.alice.id}")
-
-
-async def signed(world, tx, action=OwnerAction.APPROVE, owner: str = OWNER) -> OwnerProof:
-    """The owner has signed what is shown now."""
-    shown = await show(world.core, tx.id, action)
-    return OwnerProof(owner, shown.statement, "signature", shown.digest, bound=True)
-
-
-async def say_yes(world, tx, proof: OwnerProof | None = None, core=None) -> None:
-    proof = proof or await signed(world, tx, owner=(await world.agent()).owner_address)
-    await approve.approve(core or world.core, tx.id, proof, Actor(f"owner:{proof.address}"))
-
-
-async def say_no(world, tx, proof: OwnerProof, core=None) -> None:
-    await approve.reject(core or world.core, tx.id, proof, Actor(f"owner:{proof.address}"))
 
 
 @pytest.fixture

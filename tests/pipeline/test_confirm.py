@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 from tests.world import DEATH, SOL, Between
 from waiaas.domain.transaction import AttemptStatus, Status
 from waiaas.errors import Transient
-from waiaas.pipeline import policies as policy_steps
-from waiaas.repositories import policies, transactions
+from waiaas.pipeline.core import MISSES
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.repositories import attempts, policies, transactions
 
 FAILED = {"InstructionError": [2, {"Custom": 1}]}
 
@@ -64,6 +65,19 @@ async def test_what_is_confirmed_is_watched_until_it_is_final(world, core, submi
     world.faults.seen.clear()
     await world.confirm()
     assert world.faults.seen == {}
+
+
+async def test_what_moved_to_another_block_is_told_of_and_landed_again(world, core, submitted):
+    for _ in range(1 + MISSES):
+        # the receipt names the block that it is in, and then every look another
+        world.faults.answer("getSignatureStatuses", seen(confirmations=5, confirmationStatus="confirmed"))
+        await world.confirm()
+    assert await status(world, submitted) == "CONFIRMED"
+    assert "TX_REORGED" in await world.audited(submitted)
+    assert "TX_REORGED" in await world.events(submitted)
+    await world.confirm()
+    (attempt,) = await world.attempts(submitted)
+    assert (attempt.status, attempt.finished_at) == (AttemptStatus.LANDED, world.clock.now())
 
 
 async def test_without_its_receipt_nothing_is_settled(world, core, submitted):
@@ -180,6 +194,46 @@ async def test_no_refusal_of_signed_bytes_ends_a_transaction(world, core, code):
     assert (tx.status, attempt.status, attempt.broadcasts) == (Status.SUBMITTED, AttemptStatus.LIVE, 0)
     assert attempt.error
     world.clock.move(10)
+    await world.confirm(2)
+    await world.confirm()
+    assert await status(world, tx) == "CONFIRMED"
+
+
+async def test_bytes_refused_for_good_end_once_they_are_dead_and_not_before(world, core):
+    world.faults.refuse("sendTransaction", -32003, "signature verification failure", times=100)
+    tx = await world.execute(await world.send())
+    for _ in range(3):
+        await world.confirm(2)
+    (attempt,) = await world.attempts(tx)
+    assert (await status(world, tx), attempt.status, attempt.rejected_at) == (
+        "SUBMITTED",
+        AttemptStatus.LIVE,
+        attempt.created_at,
+    )
+    world.clock.move(DEATH)
+    await world.confirm(2)
+    row = await world.row(tx)
+    assert (row.status, row.error_code, len(await world.attempts(tx))) == (Status.FAILED, "CHAIN_REJECTED", 1)
+    assert "signature verification failure" in row.error
+    assert {state for state, _ in (await world.booked(tx)).values()} == {"RELEASED"}
+    assert "lastValidBlockHeight" in (await world.details(tx, "TX_FAILED"))
+
+
+async def test_bytes_that_an_endpoint_took_after_all_were_not_refused_for_good(world, core):
+    world.faults.refuse("sendTransaction", -32003, "no")
+    tx = await world.execute(await world.send())
+    world.faults.lose_reply("sendTransaction")
+    world.faults.answer("sendTransaction", (await world.row(tx)).tx_hash)
+    world.faults.drop("sendTransaction", times=100)
+    (attempt,) = await world.attempts(tx)
+    assert attempt.rejected_at
+    await world.by_hand(attempts.SENT, id=attempt.id, endpoint="a", now=world.clock.now())
+    (attempt,) = await world.attempts(tx)
+    assert attempt.rejected_at is None
+    world.clock.move(DEATH)
+    await world.confirm(2)
+    assert (await status(world, tx), len(await world.attempts(tx))) == ("SUBMITTED", 2)
+    world.faults.heal()
     await world.confirm(2)
     await world.confirm()
     assert await status(world, tx) == "CONFIRMED"

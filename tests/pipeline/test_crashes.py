@@ -13,7 +13,7 @@ from tests.world import DEATH, SOL, Mortal
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import AttemptStatus, Status
 from waiaas.errors import AlreadyProcessed, Reconciling, WaiaasError
-from waiaas.pipeline.recover import close_networks, recover
+from waiaas.pipeline.landing.recover import close_networks, recover
 from waiaas.repositories import attempts, transactions
 
 DELAYED = 11 * SOL

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from tests.world import SOL, Between
 from waiaas.domain.transaction import Status
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline.release import Delays
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import policies, transactions
 
 DELAYED = 11 * SOL

@@ -1,17 +1,26 @@
 """An EVM batch: its items one after another, and one word for all of them, whatever stops it."""
 
+import json
+
 import pytest
 
 from tests.pipeline.ethereum import AGAIN, ETHER
 from tests.world import Between
 from waiaas.domain.transaction import Status
 from waiaas.errors import AlreadyProcessed, BatchPolicyViolation, PendingLimitExceeded, Transient
-from waiaas.pipeline import policies as policy_steps
 from waiaas.pipeline.family import end_orphans
-from waiaas.pipeline.release import Delays
-from waiaas.repositories import policies, transactions
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.waiting.release import Delays
+from waiaas.repositories import policies, queue, transactions
 
+NEWEST = "SELECT payload FROM outbox WHERE tx_id = :id ORDER BY seq DESC LIMIT 1"
 DONE, CANCELLED = ("CONFIRMED", None), ("CANCELLED", "BATCH_INCOMPLETE")
+
+
+async def told_of(eth, tx):
+    """The data of its newest event."""
+    row = await eth.core.db.fetch_one(NEWEST, {"id": tx.id})
+    return json.loads(row["payload"])
 
 
 async def released(eth, *txs):
@@ -34,31 +43,9 @@ async def test_items_run_in_order_and_the_last_one_confirms_the_batch(eth):
     assert await eth.nonces(*await eth.children(batch)) == [0, 1, 2]
     told = ["TX_REQUESTED", "TX_SUBMITTED", "TX_CONFIRMED"]
     assert (await eth.events(batch), await eth.audited(batch)) == (told, [told[0], "TX_EXECUTING", *told[1:]])
+    paid = sum(int(json.loads(item.fee)["amount"]) for item in await eth.children(batch))
+    assert await told_of(eth, batch) == {"txHash": None, "fee": {"amount": str(paid), "asset": "native:ethereum"}}
     assert await eth.balance(eth.bob) == 100 * ETHER + 6
-
-
-async def test_the_second_of_three_reverts(eth):
-    """C06: it lands and fails, after the first has landed; the third is never signed."""
-    await eth.allow_tokens()
-    await eth.let_be_drained()
-    batch = await eth.want(eth.batch(eth.pay(1), eth.pay_token(700_000), eth.pay(3)))
-    first, second, third = await eth.children(batch)
-    await eth.work()
-    await eth.node.hold()
-    await eth.drain(600_000)
-    await eth.execute(second)
-    await eth.node.mine()
-    await eth.confirm()
-    assert await eth.said(batch, first, second, third) == [
-        ("PARTIAL_FAILURE", "ONCHAIN_FAILURE"),
-        DONE,
-        ("FAILED", "ONCHAIN_FAILURE"),
-        CANCELLED,
-    ]
-    assert await eth.attempts(third) == []
-    assert await released(eth, third)
-    assert (await eth.events(batch))[-1] == "TX_PARTIAL_FAILURE"
-    await eth.all_done()
 
 
 async def test_the_second_of_three_is_refused_by_its_simulation(eth):
@@ -73,6 +60,13 @@ async def test_the_second_of_three_is_refused_by_its_simulation(eth):
         CANCELLED,
     ]
     assert await released(eth, second, third)
+    codes = [None, "INSUFFICIENT_TOKEN_BALANCE", "BATCH_INCOMPLETE"]
+    children = [
+        {"id": item.id, "batchIndex": index, "errorCode": code}
+        for index, (item, code) in enumerate(zip((first, second, third), codes, strict=True))
+    ]
+    said = await told_of(eth, batch)
+    assert (said["errorCode"], said["children"]) == ("INSUFFICIENT_TOKEN_BALANCE", children)
 
 
 async def test_the_first_fails_and_nothing_has_happened(eth):
@@ -167,7 +161,7 @@ async def delayed(eth):
 
 async def test_a_batch_waits_as_one_request(eth, delayed):
     assert (delayed.status, delayed.due_at is None) == (Status.QUEUED, False)
-    rows, _ = await transactions.to_execute(eth.core.db, eth.network, after="", limit=9)
+    rows, _ = await queue.to_execute(eth.core.db, eth.network, after="", limit=9)
     assert rows == []
     eth.clock.move(901)
     await Delays(eth.core).tick()

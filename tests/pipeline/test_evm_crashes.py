@@ -11,12 +11,12 @@ from itertools import count
 import pytest
 
 from tests.pipeline.ethereum import ETHER, STUCK, open_evm_world
-from tests.pipeline.test_evm_replace import Market, watch_market
+from tests.pipeline.market import Market, watch_market
 from tests.world import Mortal
 from waiaas.domain.transaction import FINAL, AttemptStatus
 from waiaas.errors import AlreadyProcessed, WaiaasError
 from waiaas.pipeline.family import end_orphans
-from waiaas.pipeline.recover import close_networks, recover
+from waiaas.pipeline.landing.recover import close_networks, recover
 from waiaas.repositories import attempts, transactions
 
 ROUNDS = 10

@@ -11,8 +11,8 @@ from waiaas.chains.evm import abi
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import AttemptStatus, Status
 from waiaas.errors import ConstraintFailed, NonceLaneBusy, StorageBusy, Transient
-from waiaas.pipeline.recover import close_networks, recover
-from waiaas.repositories import transactions
+from waiaas.pipeline.landing.recover import close_networks, recover
+from waiaas.repositories import queue, transactions
 
 DEAD, LANDED, LIVE = AttemptStatus.DEAD, AttemptStatus.LANDED, AttemptStatus.LIVE
 
@@ -289,7 +289,7 @@ async def test_two_batches_of_one_agent_do_not_mix(eth):
     with pytest.raises(NonceLaneBusy):
         await eth.execute((await eth.children(two))[0])
     for _ in range(8):
-        for tx in (await transactions.to_execute(eth.core.db, eth.network, after="", limit=9))[0]:
+        for tx in (await queue.to_execute(eth.core.db, eth.network, after="", limit=9))[0]:
             try:
                 await eth.execute(tx)
             except NonceLaneBusy:

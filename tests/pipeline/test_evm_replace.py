@@ -1,17 +1,17 @@
 """The same nonce again, dearer: when bytes are stuck, when somebody asks, or to cancel; one lands and settles once."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from tests.pipeline.ethereum import AGAIN, CONFIRMED, ETHER, GWEI, STUCK
+from tests.pipeline.market import Market, rise, watch_market
 from tests.world import Between
 from waiaas.chains.base import Fees
 from waiaas.chains.evm import build
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import AttemptStatus
-from waiaas.errors import AlreadyProcessed, FeeAboveCap, KeyUnreadable, Permanent
-from waiaas.pipeline.gate import Stopped
+from waiaas.errors import AlreadyProcessed, FeeAboveCap, KeyUnreadable, Permanent, StaleState, StorageBusy
+from waiaas.pipeline.landing import follow
+from waiaas.pipeline.signing.gate import Stopped
 from waiaas.repositories import attempts
 
 DEAD, LANDED, LIVE, REPLACED = AttemptStatus.DEAD, AttemptStatus.LANDED, AttemptStatus.LIVE, AttemptStatus.REPLACED
@@ -24,46 +24,16 @@ async def held(eth):
     return await eth.execute(await eth.want(eth.pay(1000)))
 
 
-@dataclass
-class Market:
-    """What the node says of fees, from now on."""
-
-    base: int
-    tip: int
-
-
 @pytest.fixture
 def market(eth):
     """The node's own fee history, until its base fee is set."""
     return watch_market(eth, Market(0, 0))
 
 
-def watch_market(eth, market: Market) -> Market:
-    """From now on the node tells what the market says."""
-
-    async def act(exchange):
-        replies = {reply["id"]: reply for reply in await exchange.forward()}
-        for call in exchange.calls:
-            if call["method"] == "eth_feeHistory" and market.base:
-                replies[call["id"]]["result"] = {
-                    "baseFeePerGas": [hex(market.base)] * 6,
-                    "reward": [[hex(market.tip)]] * 5,
-                    "oldestBlock": "0x1",
-                    "gasUsedRatio": [0.5] * 5,
-                }
-
-    eth.faults.on("eth_feeHistory", act, times=1000)
-    return market
-
-
 async def fees(eth, tx):
     """Of every attempt, oldest first."""
     paid = [build.read(attempt.raw)[0] for attempt in await eth.attempts(tx)]
     return [(one.max_fee_per_gas, one.max_priority_fee_per_gas) for one in paid]
-
-
-def rise(market, times: int = 10) -> None:
-    market.base, market.tip = times * GWEI, times * GWEI
 
 
 # --- stuck ----------------------------------------------------------------------------------------
@@ -185,12 +155,13 @@ async def test_a_replacement_that_the_balance_does_not_cover_waits(eth, market):
     assert await eth.said(tx) == [("CONFIRMED", None)]
 
 
-@pytest.mark.parametrize("stop", ["suspend", "revoke"])
-async def test_what_is_stuck_and_stopped_is_sent_again_and_not_signed_again(eth, held, market, stop):
+@pytest.mark.parametrize(("stop", "code"), [("suspend", "AGENT_SUSPENDED"), ("revoke", "SESSION_REVOKED")])
+async def test_what_is_stuck_and_stopped_is_sent_again_and_not_signed_again(eth, held, market, stop, code):
     await getattr(eth, stop)()
     rise(market)
     await eth.confirm(STUCK)
     assert (await eth.states(held), len(eth.faults.sent)) == ([("SEND", LIVE)], 2)
+    assert eth.core.waiting[held.id].reason == code
     await eth.node.mine()
     await eth.confirm()
     assert await eth.said(held) == [("CONFIRMED", None)]
@@ -203,6 +174,7 @@ async def test_a_key_that_cannot_be_used_does_not_stop_the_bytes_there_are(eth, 
     eth.core.keystore.sign = unreadable
     rise(market)
     await eth.confirm(STUCK)
+    assert eth.core.waiting[held.id].reason == "KEYSTORE_LOCKED"
     assert (await eth.states(held), len(eth.faults.sent)) == ([("SEND", LIVE)], 2)
     await eth.node.mine()
     await eth.confirm()
@@ -226,12 +198,61 @@ async def test_bytes_that_every_node_refuses_are_replaced_too(eth, market):
     assert await eth.said(tx) == [("CONFIRMED", None)]
 
 
+async def test_bytes_refused_for_their_gas_are_corrected_once_and_then_told_of_as_stuck(eth):
+    await eth.node.hold()
+    eth.faults.refuse("eth_sendRawTransaction", -32000, "exceeds block gas limit", times=4)
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.confirm(AGAIN)
+    assert await eth.states(tx) == [("SEND", REPLACED), ("SPEED_UP", LIVE)]
+    assert "TX_STUCK" not in await eth.events(tx)
+    for _ in range(2):
+        await eth.confirm(AGAIN)
+    assert await eth.states(tx) == [("SEND", REPLACED), ("SPEED_UP", LIVE)]
+    assert (await eth.events(tx)).count("TX_STUCK") == 1
+    assert eth.core.waiting[tx.id].reason == "CHAIN_REJECTED"
+    first, second = await eth.attempts(tx)
+    assert (first.nonce, len(set(eth.faults.sent)), len(eth.faults.sent)) == (second.nonce, 2, 4)
+    await eth.confirm(AGAIN)
+    await eth.node.mine()
+    await eth.confirm()
+    assert (await eth.said(tx), await eth.states(tx)) == ([("CONFIRMED", None)], [("SEND", DEAD), ("SPEED_UP", LANDED)])
+
+
+async def test_a_correction_takes_the_gas_limit_that_the_chain_estimates_now(eth):
+    await eth.node.hold()
+    eth.faults.answer("eth_estimateGas", hex(10_000_000))
+    eth.faults.refuse("eth_sendRawTransaction", -32000, "exceeds block gas limit")
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.confirm(AGAIN)
+    assert [build.read(one.raw)[0].gas_limit for one in await eth.attempts(tx)] == [12_000_000, 25_200]
+    await eth.node.mine()
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]
+
+
+async def test_a_correction_needs_the_gate_and_stays_under_the_limits(eth, market):
+    await eth.node.hold()
+    eth.faults.refuse("eth_sendRawTransaction", -32000, "exceeds block gas limit", times=3)
+    tx = await eth.execute(await eth.want(eth.pay()))
+    rise(market, 2000)
+    await eth.confirm(AGAIN)
+    assert (eth.core.waiting[tx.id].reason, await eth.states(tx)) == ("FEE_CAP", [("SEND", LIVE)])
+    await eth.suspend()
+    market.base = 0
+    await eth.confirm(AGAIN)
+    assert (eth.core.waiting[tx.id].reason, await eth.states(tx)) == ("AGENT_SUSPENDED", [("SEND", LIVE)])
+    await eth.confirm(AGAIN)
+    await eth.node.mine()
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]
+
+
 async def test_what_nobody_has_seen_for_ten_minutes_is_told_of_once(eth, held):
     for _ in range(5):
         await eth.confirm(300)
     assert (await eth.events(held)).count("TX_STUCK") == 1
     await eth.node.mine()
-    await eth.confirm()
+    await eth.confirm(15)
     assert await eth.said(held) == [("CONFIRMED", None)]
 
 
@@ -386,3 +407,55 @@ async def test_a_speed_up_and_a_landing_at_once_settle_once(eth, held):
     with pytest.raises(AlreadyProcessed):
         await eth.sped_up(held)
     assert (await eth.said(held), await eth.states(held)) == ([("CONFIRMED", None)], [("SEND", LANDED)])
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_a_lost_race_is_gone_through_again_and_is_no_landing(eth, held, cancel):
+    """Meanwhile the agent's ledger has moved: another payment of it was signed."""
+    other = await eth.want(eth.pay(5))
+    eth.core.db = Between(eth.core.db, attempts.REPLACE, before=lambda: eth.limit_native(per_transaction=str(ETHER)))
+    fresh = await eth.sped_up(held, cancel=cancel)
+    assert (fresh.nonce, (await eth.states(held))[0]) == (0, ("SEND", REPLACED))
+    await eth.execute(other)
+    await eth.node.mine(2)
+    await eth.confirm()
+    ended = ("FAILED", "CANCELLED_ON_CHAIN") if cancel else ("CONFIRMED", None)
+    assert await eth.said(held, other) == [ended, ("CONFIRMED", None)]
+
+
+async def test_limits_that_never_stop_changing_are_not_called_a_landing(eth, held):
+    class Restless:
+        """A policy changes before each commit of a replacement."""
+
+        def __init__(self, db):
+            self._db = db
+
+        def __getattr__(self, name):
+            return getattr(self._db, name)
+
+        async def commit(self, *statements):
+            if any(statement.sql == attempts.REPLACE for statement in statements):
+                await eth.limit_native(per_transaction=str(ETHER))
+            await self._db.commit(*statements)
+
+    eth.core.db, quiet = Restless(eth.core.db), eth.core.db
+    with pytest.raises(StorageBusy):
+        await eth.sped_up(held)
+    eth.core.db = quiet
+    assert await eth.states(held) == [("SEND", LIVE)]
+    await eth.node.mine()
+    await eth.confirm()
+
+
+async def test_a_race_lost_by_the_worker_does_not_keep_the_bytes_back(eth, held, market):
+    rise(market)
+
+    async def lose(*_):
+        raise StaleState
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follow, "replace", lambda *_, **__: lose())
+        await eth.confirm(STUCK)
+    assert (await eth.states(held), len(eth.faults.sent)) == ([("SEND", LIVE)], 2)
+    await eth.node.mine()
+    await eth.confirm()

@@ -7,7 +7,7 @@ from waiaas.chains.evm import abi
 from waiaas.domain.transaction import Status
 from waiaas.errors import Transient
 from waiaas.pipeline.family import end_orphans
-from waiaas.repositories import transactions
+from waiaas.repositories import queue
 
 DONE = ("CONFIRMED", None)
 
@@ -142,7 +142,7 @@ async def test_approvals_for_one_spender_go_one_after_another(eth):
     """Signed side by side, the second would not see what the first leaves."""
     await eth.allow_approvals()
     one, two, other = [await eth.want(each) for each in (eth.approve(5), eth.approve(7), eth.approve(9, STRANGER))]
-    rows, _ = await transactions.to_execute(eth.core.db, eth.network, after="", limit=9)
+    rows, _ = await queue.to_execute(eth.core.db, eth.network, after="", limit=9)
     assert [row.id for row in rows] == [one.id, other.id]
     await eth.node.hold()
     await eth.execute(one)
@@ -160,7 +160,7 @@ async def test_an_approval_inside_a_batch_resets_first(eth, approved):
     batch = await eth.want(eth.batch(eth.pay(1), eth.approve(7), eth.pay(2)))
     waiting = await eth.want(eth.pay(9))
     for _ in range(6):
-        rows, _ = await transactions.to_execute(eth.core.db, eth.network, after="", limit=9)
+        rows, _ = await queue.to_execute(eth.core.db, eth.network, after="", limit=9)
         for tx in rows:
             if tx.id != waiting.id:
                 await eth.execute(tx)

@@ -6,26 +6,31 @@ import msgspec
 import pytest
 
 from tests.pipeline.ethereum import STUCK
+from tests.pipeline.market import Market, rise, watch_market
+from tests.pipeline.owners import owned, say_yes, signed
 from tests.pipeline.solana import open_bank
-from tests.pipeline.test_evm_replace import Market, rise, watch_market
 from tests.world import OPERATOR, Between, a_policy
 from waiaas.chains.base import Receipt
 from waiaas.chains.solana.programs import ASSOCIATED_TOKEN, SYSTEM, TOKEN
 from waiaas.chains.solana.tokens import associated
+from waiaas.domain.approval import written_undeclared
 from waiaas.domain.chain import Chain
 from waiaas.domain.event import Actor
 from waiaas.domain.ledger import LedgerKind
+from waiaas.domain.owner import OwnerAction
 from waiaas.domain.policy import PolicyType, parse_rules
-from waiaas.domain.request import AccountMeta, ContractCall
+from waiaas.domain.request import AccountMeta, ContractCall, Effect, canonical, digest
 from waiaas.domain.transaction import AttemptStatus
-from waiaas.errors import AlreadyProcessed, TransactionNotFound
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline.land import _spent as spent
-from waiaas.pipeline.release import Delays
-from waiaas.pipeline.replace import speed_up
-from waiaas.pipeline.simulate import simulate
-from waiaas.pipeline.submit import submit
-from waiaas.repositories import attempts, transactions
+from waiaas.errors import InvalidSignature, TransactionNotFound
+from waiaas.pipeline.landing.land import _spent as spent
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.requests.simulate import simulate
+from waiaas.pipeline.requests.submit import submit
+from waiaas.pipeline.signing.gate import Stopped
+from waiaas.pipeline.signing.replace import speed_up
+from waiaas.pipeline.waiting.approval_text import show
+from waiaas.pipeline.waiting.release import Delays
+from waiaas.repositories import approvals, attempts, transactions
 
 DELAY = 300
 #: of a token account: 165 bytes and 128 of its own
@@ -35,13 +40,16 @@ RENT = 2_039_280
 # --- dearer bytes ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stop", ["throw_switch", "suspend", "revoke"])
-async def test_a_stop_after_the_gate_keeps_dearer_bytes_out(eth, stop):
+@pytest.mark.parametrize(
+    ("stop", "code"), [("throw_switch", "KILL_SWITCH"), ("suspend", "AGENT_SUSPENDED"), ("revoke", "SESSION_REVOKED")]
+)
+async def test_a_stop_after_the_gate_keeps_dearer_bytes_out(eth, stop, code):
     await eth.node.hold()
     tx = await eth.execute(await eth.want(eth.pay()))
     eth.core.db = Between(eth.core.db, attempts.REPLACE, before=getattr(eth, stop))
-    with pytest.raises(AlreadyProcessed):
+    with pytest.raises(Stopped) as stopped:
         await eth.sped_up(tx)
+    assert stopped.value.code == code
     assert (await eth.states(tx), len(eth.faults.sent)) == ([("SEND", AttemptStatus.LIVE)], 1)
     await eth.node.mine()
     await eth.confirm()
@@ -86,8 +94,7 @@ async def test_what_lost_its_nonce_is_dead_once_the_other_is_final(eth):
 # --- what a call takes without saying so ----------------------------------------------------------
 
 
-@pytest.fixture
-async def opening(world, core):
+async def open_for_bob(world, core):
     """A call that opens an account for Bob, and says nothing of its rent: queued, because nobody understands it."""
     token = await (await open_bank(world)).token(world.alice.public_key, 1)
     rules = parse_rules(
@@ -107,6 +114,18 @@ async def opening(world, core):
         core, world.alice, world.session, request, key=None, distinct=True, provenance=None, actor=actor
     )
     return accepted.tx
+
+
+@pytest.fixture
+async def opening(world, core):
+    return await open_for_bob(world, core)
+
+
+@pytest.fixture
+async def asked_to_open(world, core):
+    """The same, and Alice has an owner who must be asked."""
+    await owned(world)
+    return await open_for_bob(world, core)
 
 
 async def released(world, core, tx):
@@ -145,6 +164,54 @@ async def test_what_leaves_undeclared_while_somebody_else_spends_is_judged_again
     core.db = Between(core.db, transactions.MARK_SUBMITTED, before=lambda: world.send(1000))
     tx = await released(world, core, opening)
     assert (tx.status.value, tx.error_code, await world.attempts(tx)) == ("FAILED", "SPENDING_LIMIT_EXCEEDED", [])
+
+
+async def test_the_owner_signs_for_what_a_call_takes_without_saying_so(world, core, asked_to_open):
+    world.tampered = True
+    shown = await show(core, asked_to_open.id, OwnerAction.APPROVE)
+    lost = f"lose 0.00203928 SOL ({RENT}) through {ASSOCIATED_TOKEN}"
+    assert f". A simulation of it shows more than it says: {lost}. Fee at most" in shown.statement
+    assert [(one.declared, one.effect.amount) for one in shown.words] == [(True, None), (False, RENT)]
+    found = [{"kind": "TRANSFER", "to": ASSOCIATED_TOKEN, "asset": "native:solana", "amount": str(RENT)}]
+    bound = {
+        "id": asked_to_open.id,
+        "agentId": world.alice.id,
+        "network": "localnet",
+        "request": msgspec.Raw(asked_to_open.request.encode()),
+        "maxFee": str((await world.booked(asked_to_open))["FEE"][1]),
+        "undeclared": found,
+    }
+    assert shown.digest == digest(canonical(bound))
+    await say_yes(world, asked_to_open)
+    await world.execute(asked_to_open)
+    await world.confirm()
+    assert (await world.row(asked_to_open)).status.value == "CONFIRMED"
+
+
+async def test_nothing_leaves_undeclared_that_the_owner_has_not_read(world, core, asked_to_open):
+    proof = await signed(world, asked_to_open)
+    less = written_undeclared([Effect("TRANSFER", ASSOCIATED_TOKEN, "native:solana", RENT - 1)])
+
+    async def look_again():
+        await core.db.commit(approvals.see(asked_to_open.id, less))
+
+    core.db = Between(core.db, approvals.APPROVE, before=look_again)
+    with pytest.raises(InvalidSignature):
+        await say_yes(world, asked_to_open, proof)
+    world.faults.down = True
+    await say_yes(world, asked_to_open)
+    world.faults.down = False
+    tx = await world.execute(asked_to_open)
+    assert (tx.status.value, tx.error_code, await world.attempts(tx)) == ("FAILED", "OUTFLOW_NOT_APPROVED", [])
+
+
+async def test_what_is_seen_to_leave_is_held_to_the_limits_when_the_yes_comes(world, core, asked_to_open):
+    proof = await signed(world, asked_to_open)
+    await world.limit(daily_total=str((await world.booked(asked_to_open))["FEE"][1] + RENT - 1))
+    with pytest.raises(Stopped) as stop:
+        await say_yes(world, asked_to_open, proof)
+    assert stop.value.code == "SPENDING_LIMIT_EXCEEDED"
+    assert (await world.row(asked_to_open)).status.value == "CANCELLED"
 
 
 async def test_a_preview_tells_of_a_fee_that_the_gate_would_refuse(eth):

@@ -11,8 +11,8 @@ import pytest
 from tests.world import DEATH, SOL, Mortal, World
 from waiaas.domain.transaction import FINAL, Transaction
 from waiaas.errors import Conflict, Denied, PendingLimitExceeded, Transient, WaiaasError
-from waiaas.pipeline.recover import close_networks, recover
-from waiaas.pipeline.release import Delays
+from waiaas.pipeline.landing.recover import close_networks, recover
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import transactions
 
 HOUR, DAY = 3600, 86400

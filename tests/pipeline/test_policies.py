@@ -1,14 +1,15 @@
 """Policy writes: each raises the version and tells what was and what is, whoever writes at the same time."""
 
 import asyncio
+import json
 
 import pytest
 
 from tests.world import OPERATOR, Between
 from waiaas.domain.chain import Chain
-from waiaas.domain.policy import PolicyType, parse_rules
+from waiaas.domain.policy import Policy, PolicyType, parse_rules
 from waiaas.errors import AgentNotFound, PolicyNotFound, SpendingLimitExceeded
-from waiaas.pipeline import policies as steps
+from waiaas.pipeline.registry import policies as steps
 from waiaas.repositories import policies
 
 RULES = parse_rules(PolicyType.SPENDING_LIMIT, {"per_transaction": "9"}, chain=Chain.SOLANA)
@@ -26,6 +27,18 @@ async def test_every_write_raises_the_version(world, core):
         await steps.delete(core, policy.id, OPERATOR)
     with pytest.raises(PolicyNotFound):
         await steps.update(core, policy.id, enabled=False, actor=OPERATOR)
+
+
+async def test_the_audit_row_of_a_change_tells_every_field_before_and_after(world, core):
+    policy = await world.limit(per_transaction="7")
+    await steps.update(core, policy.id, rules=RULES, priority=3, enabled=False, override=True, actor=OPERATOR)
+    row = await core.db.fetch_one("SELECT agent_id, details FROM audit_log WHERE event_type = 'POLICY_UPDATED'")
+    after = json.loads(row["details"])
+    before = after.pop("was")
+    untold = {"id", "agent_id", "created_at", "updated_at"}
+    told = set(Policy.__struct_fields__) - untold | {"policyId"}
+    assert (row["agent_id"], set(before), set(after)) == (policy.agent_id, told, told)
+    assert {name for name in told if before[name] == after[name]} == {"policyId", "type"}
 
 
 async def test_writes_at_the_same_time_all_count(world, core):

@@ -8,8 +8,9 @@ from tests.pipeline.ethereum import ETHER, GWEI, RPC, open_evm_world
 from tests.world import OPERATOR
 from waiaas.domain.transaction import Status
 from waiaas.errors import Denied
-from waiaas.pipeline import agents, recover
-from waiaas.pipeline.recover import first_prices, refresh_prices
+from waiaas.pipeline.landing import recover
+from waiaas.pipeline.landing.recover import first_prices, refresh_prices
+from waiaas.pipeline.registry import agents
 from waiaas.workers import staff
 
 

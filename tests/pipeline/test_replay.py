@@ -11,9 +11,9 @@ from tests.world import SOL, World, a_policy
 from waiaas.domain.decision import Decision, decode_decision
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
 from waiaas.errors import Denied, PendingLimitExceeded
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline import replay as replays
-from waiaas.pipeline.release import Delays
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.requests import replay as replays
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import policies, transactions
 
 FOREVER = 2**40

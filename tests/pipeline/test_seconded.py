@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.ethereum import ETHER, RPC, open_evm_world
 from tests.world import SOL, open_world
 from waiaas.domain.tier import Tier
-from waiaas.pipeline.release import Delays
+from waiaas.pipeline.waiting.release import Delays
 
 
 class Second:

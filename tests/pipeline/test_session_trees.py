@@ -13,10 +13,10 @@ from waiaas.errors import (
     SessionNotFound,
     SessionRevoked,
 )
-from waiaas.pipeline import attenuate as attenuation
-from waiaas.pipeline import sessions as life
-from waiaas.pipeline.attenuate import MOST_ANCESTORS, MOST_CHILDREN, attenuate
-from waiaas.pipeline.judge import used_by
+from waiaas.pipeline.registry import attenuate as attenuation
+from waiaas.pipeline.registry import sessions as life
+from waiaas.pipeline.registry.attenuate import MOST_ANCESTORS, MOST_CHILDREN, attenuate
+from waiaas.pipeline.requests.judge import used_by
 from waiaas.repositories import sessions, transactions
 
 NATIVE = "native:solana"

@@ -9,7 +9,7 @@ from tests.world import SOL, TAMPER, Between
 from waiaas.domain.request import digest
 from waiaas.domain.transaction import Status
 from waiaas.errors import KeyUnreadable, Transient
-from waiaas.pipeline import policies as policy_steps
+from waiaas.pipeline.registry import policies as policy_steps
 from waiaas.repositories import policies, transactions
 
 STOPS = {

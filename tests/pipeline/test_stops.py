@@ -8,8 +8,8 @@ from tests.world import SOL, Between
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import Status
 from waiaas.errors import AgentIsTerminated, AlreadyProcessed, Reconciling, TransactionNotFound, Transient
-from waiaas.pipeline import agents as agent_steps
-from waiaas.pipeline.cancel import cancel
+from waiaas.pipeline.registry import agents as agent_steps
+from waiaas.pipeline.waiting.cancel import cancel
 from waiaas.repositories import sessions, transactions
 
 DELAYED = 11 * SOL

@@ -16,9 +16,9 @@ from tests.world import open_world
 from waiaas.chains.evm import spent
 from waiaas.domain.agent import AgentStatus
 from waiaas.errors import AgentIsSuspended
-from waiaas.pipeline import strangers
-from waiaas.pipeline.recover import close_networks, recover
-from waiaas.pipeline.strangers import Strangers
+from waiaas.pipeline.elsewhere import strangers
+from waiaas.pipeline.elsewhere.strangers import Strangers
+from waiaas.pipeline.landing.recover import close_networks, recover
 
 TOLD = "SELECT agent_id, details FROM audit_log WHERE event_type = 'UNKNOWN_SPEND' ORDER BY id"
 EVENTS = "SELECT event_type FROM outbox WHERE event_type IN ('UNKNOWN_SPEND', 'AGENT_SUSPENDED') ORDER BY seq"
@@ -113,6 +113,20 @@ async def test_a_nonce_lost_under_live_bytes_is_told_of_once(eth):
     await looked(eth)
     assert await eth.said(tx) == [("FAILED", "NONCE_CONSUMED")]
     assert await told(eth) == (['{"network":"ethereum-localnet","nonce":0}'], ["UNKNOWN_SPEND", "AGENT_SUSPENDED"])
+
+
+async def test_a_theft_found_while_the_kill_switch_is_on_outlives_it(eth):
+    await eth.node.hold()
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.spend_elsewhere(0)
+    await eth.activate()
+    await eth.node.mine()
+    await eth.confirm(2)
+    assert await eth.said(tx) == [("FAILED", "NONCE_CONSUMED")]
+    await eth.recover()
+    assert (await eth.agent()).suspension_reason == "unknown_spend"
+    with pytest.raises(AgentIsSuspended):
+        await eth.want(eth.pay())
 
 
 async def test_recovery_finds_what_a_stranger_did_while_the_wallet_was_away(evm_template, tmp_path):

@@ -16,7 +16,7 @@ from waiaas.errors import (
     KillSwitchActive,
     StorageBusy,
 )
-from waiaas.pipeline import suspend as steps
+from waiaas.pipeline.stops import suspend as steps
 from waiaas.repositories import agents
 
 DELAYED = 11 * SOL

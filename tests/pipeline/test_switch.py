@@ -8,16 +8,16 @@ import pytest
 from tests.world import SOL, Between
 from waiaas.db import Statement
 from waiaas.domain.agent import AgentStatus
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import Status
 from waiaas.errors import ConstraintFailed, KeystoreLocked, KillSwitchActive, StorageFull, Transient
 from waiaas.keystore import keystore as keystores
-from waiaas.pipeline import switch as switch_steps
-from waiaas.pipeline.cancel import cancel
-from waiaas.pipeline.execute import execute
-from waiaas.pipeline.recover import recover
-from waiaas.pipeline.release import Delays
-from waiaas.pipeline.submit import submit
+from waiaas.pipeline.landing.recover import recover
+from waiaas.pipeline.requests.submit import submit
+from waiaas.pipeline.signing.execute import execute
+from waiaas.pipeline.stops import switch as switch_steps
+from waiaas.pipeline.waiting.cancel import cancel
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import agents, attempts, sessions, switch
 from waiaas.workers.executing import Executing
 

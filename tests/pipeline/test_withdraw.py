@@ -24,10 +24,10 @@ from waiaas.errors import (
     Transient,
     WithdrawLockedOnly,
 )
-from waiaas.pipeline import withdraw as steps
-from waiaas.pipeline.cancel import cancel
-from waiaas.pipeline.replace import speed_up
-from waiaas.repositories import transactions
+from waiaas.pipeline.requests import withdraw as steps
+from waiaas.pipeline.signing.replace import speed_up
+from waiaas.pipeline.waiting.cancel import cancel
+from waiaas.repositories import queue, transactions
 
 CONFIRMED, PENDING = Status.CONFIRMED, Status.PENDING
 LOCK = "UPDATE agents SET owner_address = :owner, owner_verified = :verified WHERE id = :id"
@@ -48,7 +48,7 @@ async def withdraw(world, scope: str = "all", key: str | None = None, tokens=())
 async def done(world, withdrawal):
     """The rows once workers have done what they can."""
     for _ in range(6):
-        rows, _ = await transactions.to_execute(world.core.db, world.network, after="", limit=100)
+        rows, _ = await queue.to_execute(world.core.db, world.network, after="", limit=100)
         for tx in rows:
             await world.execute(tx)
         await world.confirm()
@@ -106,7 +106,7 @@ async def test_the_native_row_waits_until_every_token_row_is_final(world, core, 
         await bank.token(world.alice.public_key, 5)
     accepted = await withdraw(world)
     *tokens, native = accepted.rows
-    started, _ = await transactions.to_execute(core.db, LOCALNET, after="", limit=10)
+    started, _ = await queue.to_execute(core.db, LOCALNET, after="", limit=10)
     assert [tx.id for tx in started] == [tx.id for tx in tokens]
     # its unsigned timeout begins when they have ended, however long they took
     await world.execute(tokens[0])
@@ -252,7 +252,7 @@ async def test_an_owner_who_changes_between_gate_and_signature_stops_it(world, c
 
 async def test_what_is_signed_meanwhile_makes_it_wait(world, core, owner):
     tx, sent = (await withdraw(world, "native")).rows[0], await world.send(1000)
-    core.db = Between(core.db, transactions.IS_ALONE, before=lambda: world.execute(sent))
+    core.db = Between(core.db, queue.IS_ALONE, before=lambda: world.execute(sent))
     row = await world.execute(tx)
     assert (row.status, await world.attempts(tx)) == (Status.EXECUTING, [])
     await world.confirm()
@@ -269,7 +269,7 @@ async def test_a_session_cannot_take_it_back_and_the_operator_can(world, core, o
 async def test_it_waits_for_what_is_signed_and_sweeps_what_is_left(world, core, owner):
     sent = await world.execute(await world.send(1000))
     accepted = await withdraw(world, "native")
-    assert (await transactions.to_execute(core.db, LOCALNET, after="", limit=10))[0] == []
+    assert (await queue.to_execute(core.db, LOCALNET, after="", limit=10))[0] == []
     rows = await done(world, accepted)
     assert ((await world.row(sent)).status, rows[0].status) == (CONFIRMED, CONFIRMED)
     assert await world.balance(world.alice) == 0

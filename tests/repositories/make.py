@@ -212,6 +212,7 @@ def an_attempt(tx: Transaction, **changed: Any) -> Attempt:
         confirmations=None,
         fee=None,
         error=None,
+        rejected_at=None,
         created_at=NOW,
         finished_at=None,
     )

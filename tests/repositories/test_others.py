@@ -6,7 +6,7 @@ import pytest
 from tests.repositories.make import NOW
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.approval import Approval
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import FINAL, Status
 from waiaas.errors import (
     AgentNotFound,
@@ -103,15 +103,12 @@ async def test_many_agents_are_stopped_and_resumed_as_they_were_read(db, rows):
     await db.commit(agents.resume_these([second.id], "kill_switch", NOW))
 
 
-SIGNED = {"address": "owner", "signature": "signature", "message": "text", "digest": "digest"}
-
-
 def approved(tx, now):
-    return approvals.approve(tx.id, **SIGNED, max_fee=1, now=now)
+    return approvals.approve(tx.id, address="owner", max_fee=1, undeclared=None, now=now)
 
 
 def rejected(tx, now):
-    return approvals.reject(tx.id, **SIGNED, now=now)
+    return approvals.reject(tx.id, address="owner", now=now)
 
 
 @pytest.mark.parametrize("decision", [approved, rejected])

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.repositories.make import NOW
-from waiaas.domain.control import KillSwitch, KillSwitchState
+from waiaas.domain.switch import KillSwitch, KillSwitchState
 from waiaas.errors import StaleState
 from waiaas.repositories import switch
 

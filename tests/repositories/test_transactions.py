@@ -8,7 +8,7 @@ from tests.repositories.make import FEE, NOW, a_transaction, an_attempt, ended
 from waiaas.domain.policy import Tier
 from waiaas.domain.transaction import FINAL, MOVES, AttemptStatus, Reason, Status
 from waiaas.errors import ConstraintFailed, StaleState, TransactionNotFound
-from waiaas.repositories import attempts, transactions
+from waiaas.repositories import attempts, queue, requests, transactions, unfinished
 
 #: each named move, and the only status it starts from
 MARKS = {
@@ -212,11 +212,17 @@ async def test_the_steps_of_an_attempt_hold_only_while_it_is_live(db, rows, agen
     (known,) = await attempts.of_transaction(db, tx.id)
     assert (known.broadcasts, known.endpoint, known.error, known.block_number) == (2, "there", "no", 5)
     assert (known.first_broadcast_at, known.last_broadcast_at, known.last_seen_at) == (NOW + 1, NOW + 2, NOW + 3)
+    assert known.rejected_at is None
+    for at in (4, 5):
+        await db.commit(attempts.rejected(attempt.id, "never", NOW + at))
+    (known,) = await attempts.of_transaction(db, tx.id)
+    assert (known.error, known.rejected_at, known.last_broadcast_at) == ("never", NOW + 4, NOW + 5)
     landed = {"block": 6, "block_hash": None, "confirmations": 1, "fee": 5000, "error": None, "now": NOW}
     landed["finalized"] = False
     await db.commit(attempts.land(attempt, **landed))
     late = [
         attempts.refused(attempt.id, "no", NOW),
+        attempts.rejected(attempt.id, "never", NOW),
         attempts.seen(attempt.id, 7, NOW),
         attempts.land(attempt, **landed),
         attempts.replace(attempt.id),
@@ -271,42 +277,42 @@ async def test_pages_are_newest_first_and_filtered(db, rows, agent):
     assert await ids(cursor=newest[0]) == newest[1:]
     assert await ids(status="QUEUED") == [foreign.id]
     assert await ids(type="TRANSFER", tier="DELAY", since=NOW + 1, until=NOW + 2) == [newest[1]]
-    assert [view.tx.id for view in await transactions.open_views(db, agent.id)] == newest
+    assert [view.tx.id for view in await unfinished.open_views(db, agent.id)] == newest
 
 
 async def test_workers_find_what_is_theirs(db, rows, agent):
     by_status = {status: await rows.transaction(agent, status=status) for status in Status}
     pending, executing = by_status[Status.PENDING], by_status[Status.EXECUTING]
     queued, submitted = by_status[Status.QUEUED], by_status[Status.SUBMITTED]
-    assert await transactions.to_execute(db, "localnet", after="", limit=9) == ([pending, executing], None)
-    assert await transactions.to_execute(db, "localnet", after="", limit=1) == ([pending], pending.id)
-    assert await transactions.to_execute(db, "localnet", after=pending.id, limit=1) == ([executing], executing.id)
-    assert await transactions.to_execute(db, "devnet", after="", limit=9) == ([], None)
-    assert await transactions.delayed(db) == [queued]
-    assert await transactions.unsigned_since(db, NOW) == [pending, executing]
-    assert await transactions.unsigned_since(db, NOW - 1) == []
-    assert await transactions.open_of_agent(db, agent.id) == [pending, queued]
-    assert [row["id"] for row in await transactions.in_flight(db)] == [submitted.id]
+    assert await queue.to_execute(db, "localnet", after="", limit=9) == ([pending, executing], None)
+    assert await queue.to_execute(db, "localnet", after="", limit=1) == ([pending], pending.id)
+    assert await queue.to_execute(db, "localnet", after=pending.id, limit=1) == ([executing], executing.id)
+    assert await queue.to_execute(db, "devnet", after="", limit=9) == ([], None)
+    assert await queue.delayed(db) == [queued]
+    assert await queue.unsigned_since(db, NOW) == [pending, executing]
+    assert await queue.unsigned_since(db, NOW - 1) == []
+    assert await unfinished.open_of_agent(db, agent.id) == [pending, queued]
+    assert [row["id"] for row in await unfinished.in_flight(db)] == [submitted.id]
     live = {(status.value, "localnet"): 1 for status in Status if status not in FINAL}
-    assert await transactions.count_live(db) == live
-    assert (await transactions.count_queued(db), await transactions.count_queued(db, "other")) == (1, 0)
+    assert await unfinished.count_live(db) == live
+    assert (await unfinished.count_queued(db), await unfinished.count_queued(db, "other")) == (1, 0)
 
 
 async def test_what_counts_for_a_session(db, rows, agent):
     session = await rows.session(agent)
     by_status = {status: await rows.transaction(agent, session, status) for status in Status}
-    assert await transactions.count_of_session(db, session.id) == len(Status) - 2
-    assert await transactions.count_of_session(db, session.id, without=by_status[Status.FAILED].id) == len(Status) - 3
+    assert await requests.count_of_session(db, session.id) == len(Status) - 2
+    assert await requests.count_of_session(db, session.id, without=by_status[Status.FAILED].id) == len(Status) - 3
     opened = [by_status[Status.PENDING], by_status[Status.QUEUED]]
-    assert await transactions.open_of_session(db, session.id) == opened
+    assert await unfinished.open_of_session(db, session.id) == opened
 
 
 async def test_one_row_that_does_not_decode_empties_no_list(db, rows, agent):
     sound = [await rows.transaction(agent) for _ in range(2)]
     broken = await rows.transaction(agent)
     await rows.run("UPDATE transactions SET created_at = 'yesterday' WHERE id = :id", id=broken.id)
-    assert await transactions.to_execute(db, "localnet", after="", limit=3) == (sound, broken.id)
-    assert len(await transactions.page(db, limit=9)) == len(await transactions.open_views(db, None)) == 2
+    assert await queue.to_execute(db, "localnet", after="", limit=3) == (sound, broken.id)
+    assert len(await transactions.page(db, limit=9)) == len(await unfinished.open_views(db, None)) == 2
     signed = await rows.transaction(agent, status=Status.SUBMITTED)
     kept = await rows.attempt(signed)
     lost = await rows.attempt(await rows.transaction(agent, status=Status.SUBMITTED))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+) \| `([a-z_]+)(?:/|\.py)` \|", re.MULTILINE)
+#: a folder of the pipeline, in the second table
+FOLDER = re.compile(r"^\| `([a-z]+)/` \|", re.MULTILINE)
 
 
 def levels() -> dict[str, int]:
@@ -50,6 +52,20 @@ def test_imports_go_one_way():
 
 def test_the_table_names_exactly_what_is_there():
     assert {own for own, _ in sources()} == set(levels())
+
+
+def test_the_folders_of_the_pipeline_import_those_below_them():
+    pipeline = ROOT / "waiaas" / "pipeline"
+    folders = FOLDER.findall((ROOT / "docs" / "architecture.md").read_text())
+    assert set(folders) == {path.parent.name for path in pipeline.glob("*/__init__.py")}
+    upwards = [
+        f"{path}: {found}"
+        for level, folder in enumerate(["", *reversed(folders)])
+        for path in sorted((pipeline / folder).glob("*.py"))
+        for found in re.findall(r"from waiaas\.pipeline(?:\.| import )(\w+)", path.read_text())
+        if found in folders and level < len(folders) - folders.index(found)
+    ]
+    assert upwards == []
 
 
 def test_a_breach_is_found(tmp_path):

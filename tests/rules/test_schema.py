@@ -19,10 +19,10 @@ import pytest
 import waiaas.domain
 from waiaas.domain.agent import AgentStatus
 from waiaas.domain.chain import Chain, Network
-from waiaas.domain.control import KillSwitchState
 from waiaas.domain.event import Severity
 from waiaas.domain.ledger import LedgerKind, LedgerState
 from waiaas.domain.policy import PolicyType, Tier
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import (
     FINAL,
     MOVES,

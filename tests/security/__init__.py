@@ -13,4 +13,8 @@ LATER = {
     "s22": "there are no API keys yet",
     "h11": "there are no webhooks yet",
     "c08": "there is no MCP server yet",
+    "k04 channels": "there are no notification channels and webhooks yet",
 }
+
+#: ids of more than one matter: a word of each, that stands in the name of one of its tests
+PARTS = {"b03": ("token", "text"), "b04": ("delay", "approval"), "b10": ("lockout", "window", "key"), "k04": ("disk",)}

@@ -10,13 +10,15 @@ from tests.api.client import Api, Caller, code, issues
 from tests.world import SOL, Between, World, a_policy
 from waiaas.db import Database
 from waiaas.domain.agent import AgentStatus
+from waiaas.domain.gap import Gap
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
 from waiaas.domain.transaction import Reason, Status
 from waiaas.errors import AgentIsSuspended, Transient
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline import suspend as steps
-from waiaas.pipeline.autostop import AutoStopping
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.stops import restored
+from waiaas.pipeline.stops import suspend as steps
+from waiaas.pipeline.stops.autostop import AutoStopping
 from waiaas.repositories import agents, autostop
 
 DELAYED = 11 * SOL
@@ -98,6 +100,18 @@ async def test_k08_what_was_denied_cancelled_or_stopped_is_no_failure(world: Wor
     await world.revoke()
     assert (await world.execute(tx)).error_code == Reason.SESSION_REVOKED
     assert await status(world) is AgentStatus.ACTIVE
+
+
+async def test_k08_what_a_restored_database_ends_is_no_failure(world: World, core: Core) -> None:
+    await rule(world, consecutive_failures=1, action="WARN")
+    tx = await world.send(3)
+    world.faults.drop("simulateTransaction")
+    with pytest.raises(Transient):
+        await world.execute(tx)
+    await restored.void(core.db, Gap("rows_missing", 0, 1, world.clock.now()))
+    assert (await world.row(tx)).error_code == Reason.RESTORED
+    await judge(core)
+    assert await triggered(core) == []
 
 
 async def test_k08_what_was_before_the_resume_does_not_count(world: World, core: Core) -> None:

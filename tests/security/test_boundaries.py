@@ -1,4 +1,4 @@
-"""Boundaries, one below, at and above: B05 to B10."""
+"""Boundaries, one below, at and above: B03 to B10; those of texts and approvals are beside the owner's."""
 
 from typing import Any
 
@@ -11,10 +11,35 @@ from tests.world import SOL, World
 from waiaas.domain.event import Actor
 from waiaas.domain.request import Batch, Transfer
 from waiaas.errors import SpendingLimitExceeded
-from waiaas.pipeline.submit import submit
+from waiaas.pipeline.requests.submit import submit
+from waiaas.pipeline.waiting.release import Delays
 
 LARGEST = 2**64 - 1
 DAY = 86_400
+
+
+@pytest.mark.parametrize(("later", "status"), [(299, 200), (300, 401), (301, 401)])
+async def test_b03_a_token_is_good_until_the_second_before_its_exp(open_daemon, clock, later, status) -> None:
+    async with open_daemon(clock=clock) as daemon, client_of(daemon) as client:
+        api = Api(client)
+        session = await api.make_session((await api.make_agent_while(clock))["id"], ttl=300)
+        clock.move(session["expiresAt"] - 300 - clock.now() + later)
+        answer = await client.get("/v1/wallet/address", headers=session["headers"])
+        assert (answer.status_code, answer.json().get("code")) == (status, None if status == 200 else "TOKEN_EXPIRED")
+
+
+@pytest.mark.parametrize("wall_is_off", [0, 901, -1], ids=["right", "ahead", "behind"])
+async def test_b04_a_delay_of_900_seconds_is_over_at_its_last_second_on_both_clocks(world, core, wall_is_off) -> None:
+    await world.limit(instant_max="0", notify_max="0", delay_max="1000000", delay_seconds=900)
+    delays, tx = Delays(core), await world.send()
+    await delays.tick()
+    world.clock.step(wall_is_off)
+    statuses = []
+    for seconds in (899 - min(0, wall_is_off), 1):
+        world.clock.move(seconds)
+        await delays.tick()
+        statuses.append((await world.row(tx)).status.value)
+    assert statuses == ["QUEUED", "EXECUTING"]
 
 
 @pytest.mark.parametrize("ttl", [300, 604800])

@@ -202,6 +202,8 @@ async def test_c06_the_second_of_three_fails_and_the_third_is_never_signed(eth) 
     ]
     assert await eth.attempts(third) == []
     assert {state for _, _, state, _ in await eth.rows_of(third)} == {"RELEASED"}
+    assert (await eth.events(batch))[-1] == "TX_PARTIAL_FAILURE"
+    await eth.all_done()
 
 
 async def test_c06_a_solana_batch_lands_whole_or_not_at_all(world, core) -> None:

@@ -15,12 +15,12 @@ from waiaas.api.routes import ROUTES
 from waiaas.app import Daemon
 from waiaas.db import Statement
 from waiaas.domain.agent import AgentStatus
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import Status
 from waiaas.errors import ConstraintFailed, KillSwitchActive, StorageFull
-from waiaas.pipeline import suspend
-from waiaas.pipeline import switch as steps
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.stops import suspend
+from waiaas.pipeline.stops import switch as steps
 from waiaas.repositories import agents, attempts, sessions, switch
 
 DELAYED = 11 * SOL

@@ -17,6 +17,7 @@ from waiaas.auth.owner import claimed
 from waiaas.auth.signatures import ENVELOPE, eip191, is_signed_by
 from waiaas.domain.chain import Chain
 from waiaas.errors import InvalidSignature
+from waiaas.paths import DataDir
 
 #: the order of secp256k1
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -56,6 +57,20 @@ async def test_s14_headers_that_are_missing_or_not_the_owners_are_refused_and_ke
         assert code(await owned.decide(tx, headers)) == INVALID, headers
     assert await owned.state() == "GRACE"
     assert (await owned.decide(tx, good)).status_code == 200
+
+
+async def test_what_an_owner_has_signed_is_in_no_file(owned: Owned, data: DataDir) -> None:
+    given = []
+    for action in ("approve", "reject"):
+        tx = (await owned.send())["id"]
+        given.append(await owned.signed(tx, action))
+        assert (await owned.decide(tx, given[-1], action)).status_code == 200
+    claims = [claimed({name.lower().encode(): text.encode() for name, text in headers.items()}) for headers in given]
+    spelled = [headers[name].encode() for headers in given for name in ("X-Owner-Signature", "X-Owner-Message")]
+    secrets = [*spelled, *(claim.signature for claim in claims), *(claim.message.encode() for claim in claims)]
+    for path in (entry for entry in data.root.rglob("*") if entry.is_file()):
+        content = path.read_bytes()
+        assert not any(secret in content for secret in secrets), path
 
 
 async def test_s14_another_owner_or_another_key_is_refused_and_a_wrong_signature_burns_the_nonce(owned: Owned) -> None:

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from tests.chains.conftest import KeySigner
-from tests.chains.test_solana_calls import MEMO, open_for
-from tests.chains.test_solana_calls import call as instruction
-from tests.chains.tokens import Bank
+from tests.chains.calls import call as instruction
+from tests.chains.calls import open_for
 from tests.pipeline.ethereum import ETHER, STUCK, EvmWorld
-from tests.pipeline.test_evm_replace import Market, watch_market
-from tests.world import LOCALNET, OPERATOR, SLOT, SOL, Between, World, a_policy
+from tests.pipeline.market import Market, watch_market
+from tests.pipeline.solana import allow, open_bank, want
+from tests.world import OPERATOR, SOL, Between, World, a_policy
+from waiaas.chains.solana.programs import MEMO
 from waiaas.domain.address import canonical_address
 from waiaas.domain.chain import Chain
 from waiaas.domain.decision import decode_decision, wire
@@ -23,28 +23,14 @@ from waiaas.domain.event import Actor
 from waiaas.domain.policy import PolicyType, parse_rules
 from waiaas.domain.request import Approve, Batch, Request, Token, TokenTransfer, Transfer
 from waiaas.errors import Denied, PolicyDenied, SpendingLimitExceeded
-from waiaas.pipeline import policies as policy_steps
-from waiaas.pipeline.release import Delays
-from waiaas.pipeline.replay import replay
-from waiaas.pipeline.simulate import TrialStatus, simulate
-from waiaas.pipeline.submit import submit
+from waiaas.pipeline.registry import policies as policy_steps
+from waiaas.pipeline.requests.replay import replay
+from waiaas.pipeline.requests.simulate import TrialStatus, simulate
+from waiaas.pipeline.requests.submit import submit
+from waiaas.pipeline.waiting.release import Delays
 from waiaas.repositories import policies, transactions
 
 RENT = 2_039_280
-
-
-async def allow(world: World, kind: str, **rules: Any) -> Any:
-    parsed = parse_rules(PolicyType(kind), rules, chain=Chain.SOLANA)
-    policy = a_policy(parsed, world.alice.id, world.clock.now(), type=PolicyType(kind))
-    return await policy_steps.create(world.core, policy, OPERATOR)
-
-
-async def want(world: World, request: Request) -> Any:
-    actor = Actor(f"session:{world.session.id}")
-    accepted = await submit(
-        world.core, world.alice, world.session, request, key=None, distinct=True, provenance=None, actor=actor
-    )
-    return accepted.tx
 
 
 async def said(world: World, tx: Any) -> tuple[str, str | None]:
@@ -165,23 +151,11 @@ async def test_p17_a_raw_call_of_the_memo_program_needs_its_list_and_the_owner(w
     }.items()
 
 
-class Slots:
-    """The world's clock, as a bank moves it."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-
-    def pass_slots(self, slots: int) -> None:
-        self._clock.move(slots * SLOT)
-
-
 async def test_p18_what_leaves_without_being_declared_is_judged_and_booked_at_the_signature(
     world: World, core: Any
 ) -> None:
     world.time_passes()
-    chain, signer = core.chains.chain(LOCALNET), KeySigner()
-    await chain.faucet(signer.address, 10 * SOL)
-    token = await Bank(chain, Slots(world.clock), signer).token(world.alice.public_key, 1)
+    token = await (await open_bank(world)).token(world.alice.public_key, 1)
     opening = open_for(world.alice.public_key, world.bob.public_key, token)
     # the plain Create, not the idempotent one that the wallet itself puts in front of transfers
     call = msgspec.structs.replace(opening, instruction_data=b64encode(b"\0").decode())

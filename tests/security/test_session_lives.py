@@ -14,7 +14,7 @@ from tests.world import OPERATOR
 from waiaas.app import Daemon
 from waiaas.auth.tokens import Tokens
 from waiaas.db import Statement
-from waiaas.pipeline import secret
+from waiaas.pipeline.registry import secret
 
 DAY = 86400
 HALF = DAY // 2

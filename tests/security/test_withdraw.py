@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.api.client import RECIPIENT, Api, Caller, code
-from tests.api.test_withdraw import own
+from tests.owners import own
 from waiaas.app import Daemon
 from waiaas.domain.chain import Network
 

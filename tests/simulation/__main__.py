@@ -6,6 +6,7 @@ Exit 0 if everything held, 1 if not.
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from tests.simulation import search
 from tests.simulation.season import case_of, play
@@ -23,6 +24,8 @@ def main() -> int:
     parser.add_argument("--seeds", help="first and last, as in 0..99")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long to look for a seed that fails")
     parser.add_argument("--from", type=int, dest="first", help="the first seed to look at; else one by chance")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what many seeds came to")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="processes that share a range")
     parser.add_argument("--stories", action="store_true", help="all of them, cut off at every act")
     parser.add_argument(
         "--pairs", action="store_true", help="cut off at every act, and once more at every act after it"
@@ -34,8 +37,8 @@ def main() -> int:
         return replay(chosen.seed, shrinking=chosen.shrink, tracing=chosen.trace)
     if chosen.seeds:
         first, last = map(int, chosen.seeds.split(".."))
-        return search.each(range(first, last + 1))
-    return search.long(chosen.minutes, chosen.first)
+        return search.each(range(first, last + 1), chosen.json, at_once=chosen.at_once)
+    return search.long(chosen.minutes, chosen.first, chosen.json)
 
 
 def replay(seed: int, *, shrinking: bool, tracing: bool) -> int:

@@ -110,6 +110,9 @@ class EvmChain:
         number, base = self.head.number + 1, int(BASE_FEE * self._price())
         block_hash, state = self._hash(self._name, number, self._forks), self.head.state
         receipts: list[Receipt] = []
+        if not self._pool:
+            self.blocks.append(Block(number, block_hash, base, (), state))
+            return
         while (pooled := self._next(number, base, state)) is not None:
             del self._pool[pooled.said.hash]
             state = state.copy()

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from tests.conftest import PASSWORD
+from tests.simulation.bounds import UNIT
 from tests.simulation.chance import ids_by_chance, stream
 from tests.simulation.door import OWNERS, Door
 from tests.simulation.faults import CALM
 from tests.simulation.loop import EPOCH
 from tests.simulation.wallet import EVM, SOLANA, Member, Wallet, config
-from tests.simulation.workload import BEYOND_DELAYS, POLICIES, STRANGERS, UNIT
+from tests.simulation.workload import BEYOND_DELAYS, POLICIES, STRANGERS
 from tests.simulation.world import World, quiet
 from waiaas import app, paths
 from waiaas.clock import Clock

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tests.simulation.bounds import narrower
 from tests.simulation.door import OWNERS, Door, Refusal
 from tests.simulation.strangers import spend_elsewhere
 from tests.simulation.wallet import EVM, Member
-from tests.simulation.workload import ETHER, SOL, Want
+from tests.simulation.workload import Want
 from tests.simulation.world import BEGINS, World
 from waiaas import app
 from waiaas.domain.chain import chain_of
@@ -28,8 +29,9 @@ class Journal:
         #: want → the transaction that it was answered with, and (member, key) → the same
         self.answers: dict[int, str] = {}
         self.keys: dict[tuple[int, str], str] = {}
-        #: member → id and token of a later session
+        #: member → id and token of a later session, and for a while of one with constraints
         self.sessions: dict[int, tuple[str, str]] = {}
+        self.limited: dict[int, tuple[str, list[str]]] = {}
 
 
 class Hands:
@@ -45,6 +47,8 @@ class Hands:
             "speed up": self._speed_up,
             "cancel on chain": self._cancel_on_chain,
             "cap": self._cap,
+            "limit": self._limit,
+            "unlimit": self._unlimit,
             "uncap": self._uncap,
             "revoke": self._revoke,
             "approve": self._decide,
@@ -87,7 +91,7 @@ class Hands:
 
     async def _send(self, want: Want) -> None:
         journal = self._journal
-        tx_id = await self._door.send(self._token(want.member), want.body or {}, want.key)
+        tx_id = await self._door.send(self._token(want.member, want.number), want.body or {}, want.key)
         self._world.acts.note(f"want {want.number} ({want.kind}) is {tx_id}")
         journal.answers[want.number] = tx_id
         if want.key is not None:
@@ -109,11 +113,20 @@ class Hands:
 
     async def _about(self, want: Want, what: str, body: Any) -> None:
         if want.of is not None and (tx_id := self._journal.answers.get(want.of)) is not None:
-            token = self._token(want.member)
+            token = self._token(want.member, want.number)
             await self._door.session(token, "POST", f"/v1/transactions/{tx_id}/{what}", body)
 
-    def _token(self, member: int) -> str:
+    def _token(self, member: int, number: int = 0) -> str:
+        """Where a session has constraints and a child: one or the other."""
+        if member in self._journal.limited:
+            tokens = self._journal.limited[member][1]
+            return tokens[number % len(tokens)]
         return self._journal.sessions.get(member, ("", self._member(member).token))[1]
+
+    def _session_id(self, member: int) -> str:
+        if member in self._journal.limited:
+            return self._journal.limited[member][0]
+        return self._journal.sessions.get(member, (self._member(member).session_id, ""))[0]
 
     def _member(self, member: int) -> Member:
         return self._world.wallet.members[member]
@@ -122,8 +135,7 @@ class Hands:
 
     async def _cap(self, want: Want) -> None:
         member = self._member(want.member)
-        total = want.amount * (ETHER if member.network is EVM else SOL)
-        body = {"type": "SPENDING_LIMIT", "agentId": member.agent_id, "rules": {"daily_total": str(total)}}
+        body = {"type": "SPENDING_LIMIT", "agentId": member.agent_id, "rules": want.body}
         await self._door.operator("POST", "/v1/policies", body)
 
     async def _uncap(self, want: Want) -> None:
@@ -133,10 +145,25 @@ class Hands:
                 await self._door.operator("DELETE", f"/v1/policies/{policy['id']}")
                 return
 
+    async def _limit(self, want: Want) -> None:
+        """A session with constraints, and with `amount` a child of it, that the agent's programs share from now on."""
+        body = {"agentId": self._member(want.member).agent_id, "constraints": want.body}
+        made = await self._door.operator("POST", "/v1/sessions", body)
+        tokens = [made["token"]]
+        if want.amount:
+            path, held = f"/v1/sessions/{made['id']}/attenuate", narrower(want.body or {})
+            tokens.append((await self._door.session(made["token"], "POST", path, {"constraints": held}))["token"])
+        self._journal.limited[want.member] = made["id"], tokens
+
+    async def _unlimit(self, want: Want) -> None:
+        if want.member in self._journal.limited:
+            session_id, _ = self._journal.limited[want.member]
+            await self._insist("SESSION_REVOKED", "DELETE", f"/v1/sessions/{session_id}")
+            self._journal.limited.pop(want.member, None)
+
     async def _revoke(self, want: Want) -> None:
         member = self._member(want.member)
-        session_id = self._journal.sessions.get(want.member, (member.session_id, ""))[0]
-        await self._insist("SESSION_REVOKED", "DELETE", f"/v1/sessions/{session_id}")
+        await self._insist("SESSION_REVOKED", "DELETE", f"/v1/sessions/{self._session_id(want.member)}")
         await self._renew(want.member, member)
 
     async def _switch(self, want: Want) -> None:
@@ -182,6 +209,7 @@ class Hands:
             self._world.acts.note(f"no session: {refusal}")
         else:
             self._journal.sessions[place] = made["id"], made["token"]
+            self._journal.limited.pop(place, None)
 
     async def _terminate(self, want: Want) -> None:
         await self._door.operator("DELETE", f"/v1/agents/{self._member(want.member).agent_id}")

@@ -1,71 +1,92 @@
-"""I3: a shadow of what every agent has spent and may still spend, made of its requests alone, against every limit."""
+"""I3: what every agent and every session uses, made of its requests and of the chains alone, against every limit."""
 
 import json
-import sqlite3
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from tests.asked import NATIVE, items
+from tests.asked import NATIVE
+from tests.simulation.exposure import Exposure, ask, moves
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WINDOWS = {"hourly_total": 3600, "daily_total": 86400, "weekly_total": 604800, "monthly_total": 2592000}
-POLICIES = "SELECT agent_id, rules FROM policies WHERE type = 'SPENDING_LIMIT' AND enabled = 1"
-REQUESTS = """
-SELECT id, status, request, fee, finished_at, error_code, (SELECT public_key FROM agents WHERE id = agent_id) AS own
-  FROM transactions WHERE agent_id = :agent_id AND tier IS NOT NULL AND NOT (type = 'BATCH' AND chain = 'ethereum')
+POLICIES = "SELECT agent_id, type, rules FROM policies WHERE enabled = 1"
+SESSION = "SELECT id, parent_id, constraints FROM sessions WHERE id = :id"
+BELOW = """
+WITH RECURSIVE below(id) AS (
+  SELECT :id UNION ALL SELECT s.id FROM sessions s JOIN below ON s.parent_id = below.id)
+SELECT id FROM below
 """
-BOUND = "SELECT COALESCE(MAX(CAST(max_fee AS INTEGER)), 0) FROM attempts WHERE tx_id = :tx_id"
-NOTHING_SPENT = {"CANCELLED", "EXPIRED"}
+MADE = """
+SELECT COUNT(*) FROM transactions WHERE parent_id IS NULL AND status NOT IN ('CANCELLED', 'EXPIRED')
+   AND session_id IN (SELECT value FROM json_each(:sessions))
+"""
 
 
 class Limits:
-    """Knows nothing of the ledger."""
+    """Knows nothing of the ledger but what is set aside for fees, which no request tells."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._rules: list[tuple[str | None, dict[str, Any]]] = []
+        self._rules: list[tuple[str | None, str, dict[str, Any]]] = []
         self.read()
 
     def read(self) -> None:
         """The limits that are in force from now on."""
-        self._rules = [(row["agent_id"], json.loads(row["rules"])) for row in ask(self._world, POLICIES)]
+        rows = ask(self._world, POLICIES)
+        self._rules = [(row["agent_id"], row["type"], json.loads(row["rules"])) for row in rows]
 
     def check(self, tx: Any) -> None:
         """After a commit that raised what an agent uses; AssertionError if that is above a limit in force."""
-        world, now = self._world, int(self._world.wall())
-        for agent_id, rules in self._rules:
-            if agent_id not in (None, tx["agent_id"]):
-                continue
-            entry = rules.get("limits", {}).get(NATIVE[tx["chain"]], rules)
+        exposure = Exposure(self._world, tx["agent_id"])
+        self._check_policies(tx, exposure)
+        if tx["session_id"] is not None:
+            self._check_sessions(tx, exposure)
+
+    def _check_policies(self, tx: Any, exposure: Exposure) -> None:
+        now, asked = int(self._world.wall()), moves(tx["request"], tx["chain"])
+        for asset, entry in self._entries(tx):
             for name, seconds in WINDOWS.items():
                 if (limit := entry.get(name)) is not None:
-                    used = self._used(world, tx, now - seconds)
-                    assert used <= int(limit), f"I3: {tx['agent_id']} uses {used} of {name} {limit} with {tx['id']}"
+                    within(tx, exposure.used(asset, now - seconds), f"{name} of {asset}", limit)
+            if (limit := entry.get("per_transaction")) is not None:
+                within(tx, asked.total(asset), f"per_transaction of {asset}", limit)
+        for rules in self._in_force(tx, "APPROVE_AMOUNT_LIMIT"):
+            if (limit := rules.get("maxAmount")) is not None:
+                within(tx, max(asked.allowed.values(), default=0), "the most that may be allowed", limit)
 
-    def _used(self, world: "World", tx: Any, since: int) -> int:
-        return sum(self._of(world, row, tx["chain"], since) for row in ask(world, REQUESTS, agent_id=tx["agent_id"]))
+    def _entries(self, tx: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The assets that it adds to, its fee's among them, and what each policy in force says of them."""
+        own = NATIVE[tx["chain"]]
+        added = moves(tx["request"], tx["chain"]).assets | {own}
+        for rules in self._in_force(tx, "SPENDING_LIMIT"):
+            entries = {own: rules} | rules.get("limits", {})
+            yield from ((asset, entry) for asset, entry in entries.items() if asset in added)
 
-    def _of(self, world: "World", row: Any, chain: str, since: int) -> int:
-        """What one request costs in native money, at least: what is only reserved for its fee is not known here."""
-        status = row["status"]
-        if row["finished_at"] is None:
-            return native(row["request"]) + int(ask(world, BOUND, tx_id=row["id"])[0][0])
-        if status in NOTHING_SPENT or row["finished_at"] <= since:
-            return 0
-        paid = int(json.loads(row["fee"])["amount"]) if row["fee"] else 0
-        # Solana tells what really left: nothing, of what was sent to oneself
-        but = row["own"] if chain == "solana" else None
-        return paid + (native(row["request"], but) if status == "CONFIRMED" else 0)
+    def _in_force(self, tx: Any, kind: str) -> Iterator[dict[str, Any]]:
+        return (rules for whose, type_, rules in self._rules if type_ == kind and whose in (None, tx["agent_id"]))
+
+    def _check_sessions(self, tx: Any, exposure: Exposure) -> None:
+        """Of the session and of all above it, each with all that is below."""
+        session_id, asked = tx["session_id"], moves(tx["request"], tx["chain"])
+        while session_id is not None:
+            (row,) = ask(self._world, SESSION, id=session_id)
+            session_id = row["parent_id"]
+            if row["constraints"] is None:
+                continue
+            constraints = json.loads(row["constraints"])
+            tree = [one[0] for one in ask(self._world, BELOW, id=row["id"])]
+            for asset, entry in ({NATIVE[tx["chain"]]: constraints} | constraints.get("limits", {})).items():
+                if (limit := entry.get("maxAmountPerTx")) is not None:
+                    within(tx, asked.total(asset), f"maxAmountPerTx of {asset}", limit)
+                if (limit := entry.get("maxTotalAmount")) is not None:
+                    within(tx, exposure.used_by(tree, asset), f"maxTotalAmount of {asset}", limit)
+            if (limit := constraints.get("maxTransactions")) is not None:
+                made = ask(self._world, MADE, sessions=json.dumps(tree))[0][0]
+                within(tx, made, "maxTransactions", limit)
 
 
-def native(request: str, but: str | None = None) -> int:
-    """Native money that a request moves, not counting what goes to `but`."""
-    amounts = {"TRANSFER": "amount", "CONTRACT_CALL": "value"}
-    moved = [item for item in items(request) if item["type"] in amounts and (but is None or item.get("to") != but)]
-    return sum(int(item[amounts[item["type"]]]) for item in moved)
-
-
-def ask(world: "World", sql: str, **params: Any) -> list[Any]:
-    """Rows, without the trace."""
-    return sqlite3.Connection.execute(world.disk.connection, sql, params).fetchall()
+def within(tx: Any, used: int, what: str, limit: str | int) -> None:
+    """AssertionError if it is not."""
+    assert used <= int(limit), f"I3: {tx['agent_id']} uses {used} of {what}, {limit}, with {tx['id']}"

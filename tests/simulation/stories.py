@@ -8,10 +8,11 @@ import msgspec
 
 from tests.simulation import contracts
 from tests.simulation.acts import Kill
+from tests.simulation.bounds import ETHER, SOL
 from tests.simulation.door import Door, Refusal
 from tests.simulation.faults import CALM
 from tests.simulation.run import simulate
-from tests.simulation.workload import BEYOND_DELAYS, ETHER, SOL
+from tests.simulation.workload import BEYOND_DELAYS
 from tests.simulation.world import World
 from waiaas import app
 

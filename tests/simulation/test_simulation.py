@@ -11,19 +11,21 @@ import msgspec
 import pytest
 
 from tests.simulation import engine
+from tests.simulation.bounds import SOL
 from tests.simulation.faults import CALM
 from tests.simulation.season import case_of, play
 from tests.simulation.shrink import Case, shrink
 from tests.simulation.stories import STORIES, cuts, tell
 from tests.simulation.wallet import SOLANA
-from tests.simulation.workload import SOL, STRANGERS, Want
+from tests.simulation.workload import STRANGERS, Want
 from tests.simulation.world import Broken
 from waiaas import app
 from waiaas.chains.base import Proof
 from waiaas.chains.solana.adapter import SolanaChain
 from waiaas.db import Statement
+from waiaas.domain.event import AuditEvent
 from waiaas.pipeline.core import Core
-from waiaas.repositories import ledger, sessions
+from waiaas.repositories import audit, ledger, sessions
 
 #: on a machine that does other things too
 pytestmark = pytest.mark.timeout(180)
@@ -37,6 +39,7 @@ FAILED = [int(line.split()[0]) for line in LINES if not line.startswith("#")]
 PARTS = 4
 #: one seed in so many is run twice
 TWICE = 50
+RATE = AuditEvent.RATE_LIMIT_EXCEEDED
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -139,7 +142,19 @@ def test_limits_that_two_requests_read_at_once_are_found_out(monkeypatch):
     monkeypatch.setattr(Core, "lock", lambda self, agent_id: asyncio.Lock())
     monkeypatch.setattr(ledger, "raise_version", unguarded(ledger.raise_version))
     body = {"to": STRANGERS[SOLANA][0], "amount": str(SOL * 4 // 10)}
-    cap = Want(0, 0.0, "cap", 0, amount=1)
+    cap = Want(0, 0.0, "cap", 0, body={"daily_total": str(SOL)})
     sends = [Want(number, 2.0, "send", 0, f"key-{number}", body) for number in range(1, 9)]
     with pytest.raises(Broken, match="I3: "):
         play(Case(0, CALM, (cap, *sends), ()))
+
+
+@pytest.mark.parametrize("event", ["AGENT_SUSPENDED", "SESSION_ISSUED", "OWNER_SET", "KILL_SWITCH_RECOVERED"])
+def test_a_change_that_is_not_audited_is_found_out(monkeypatch, event):
+    record = audit.record
+    monkeypatch.setattr(
+        audit, "record", lambda named, *about, **told: record(RATE if named == event else named, *about, **told)
+    )
+    kinds = ("suspend", "revoke", "owner", "switch")
+    wants = tuple(Want(number, 1.0 + number, kind, 1, amount=1) for number, kind in enumerate(kinds))
+    with pytest.raises(Broken, match=f"I6: .*{event}"):
+        play(Case(0, CALM, wants, ()))

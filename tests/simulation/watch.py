@@ -12,6 +12,7 @@ from tests.conftest import PASSWORD
 from tests.invariants import ARROWS, FINAL, becoming, breaches, read
 from tests.ledgers import Chain, Landed, books_of
 from tests.simulation.limits import Limits, ask
+from tests.simulation.told import HEAR_CHANGES, check_told
 from tests.simulation.truth import Truth
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ CREATE TEMP TRIGGER hear_policy AFTER UPDATE ON main.key_value_store WHEN NEW.ke
 CREATE TEMP TRIGGER hear_audit AFTER INSERT ON main.audit_log BEGIN
   INSERT INTO heard VALUES ('audit', NEW.tx_id, '', NEW.event_type, NEW.details, NULL); END;
 """
+HEAR += HEAR_CHANGES
 TAKE = "SELECT what, id, was, now, detail, who FROM heard"
 FORGET = "DELETE FROM heard"
 OPEN_NETWORKS = "SELECT DISTINCT network FROM attempts WHERE finished_at IS NULL"
@@ -73,6 +75,7 @@ class Watch:
         if not heard:
             return
         sqlite3.Connection.execute(connection, FORGET)
+        check_told(heard)
         told: dict[str, list[str | None]] = {}
         for what, key, _, now, detail, _ in heard:
             if what == "audit":
@@ -101,7 +104,7 @@ class Watch:
 
     def end(self) -> None:
         """Everything once more, from scratch."""
-        broken = list(breaches(books_of(self._world.disk.connection), self.chains()))
+        broken = list(breaches(books_of(self._world.disk.connection), self.chains(), whole=True))
         assert not broken, "\n".join(broken)
         image = self._world.disk.connection.serialize()
         secrets = [PASSWORD, *(member.token for member in self._world.wallet.members)]

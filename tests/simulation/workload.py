@@ -1,34 +1,32 @@
 """What callers and the operator want during a run, drawn before it begins."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 import msgspec
 
 from tests import signed
-from tests.simulation import contracts
+from tests.simulation import bounds, contracts
+from tests.simulation.bounds import MINT, TOKENS, UNIT
 from tests.simulation.faults import Profile
 from tests.simulation.programs import FICKLE
 from tests.simulation.wallet import EVM, SOLANA, Member, Wallet
 
-SOL, ETHER = 10**9, 10**18
 #: seconds in which everything is asked for
 SPAN = 150.0
 FEWEST, MOST = 15, 50
 #: in which a request is signed, if nothing holds it up
 NEAR_SECONDS = 4.0
 #: bursts for which there is not money enough within the limits
-TIGHT = 0.5
+TIGHT = 0.7
+#: type of request → how often; of bursts that are about tokens
+KINDS = {"TRANSFER": 60, "TOKEN_TRANSFER": 12, "APPROVE": 10, "CONTRACT_CALL": 8, "BATCH": 10}
+TOKEN_KINDS = {"TOKEN_TRANSFER": 50, "APPROVE": 40, "BATCH": 10}
 STRANGERS = {
     SOLANA: ("9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g", "8opHzTAnfzRpPEx21XtnrVTX28YQuCpAjcn1PczScKh"),
     EVM: ("0x" + "22" * 20, "0x" + "33" * 20),
 }
-MINT = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
-TOKENS = {
-    SOLANA: {"address": MINT, "decimals": 6, "symbol": "USDX"},
-    EVM: {"address": contracts.TOKEN, "decimals": contracts.DECIMALS, "symbol": "USDX"},
-}
-UNIT = {SOLANA: SOL, EVM: ETHER}
 #: amounts of native money in thousandths of a unit: at once, with notice, after a delay
 AMOUNTS = {SOLANA: (1, 20, 300, 2000, 15_000), EVM: (1, 10, 50, 300, 2000)}
 #: units that an owner is asked for, where there is one
@@ -43,9 +41,10 @@ class Want(msgspec.Struct, frozen=True):
     kind: str
     member: int
     key: str | None = None
+    #: a request, the rules of a policy, or the constraints of a session
     body: dict[str, Any] | None = None
     of: int | None = None
-    #: whole units, minutes or seconds, as the kind needs them
+    #: minutes, seconds or a choice, as the kind needs them
     amount: int = 0
 
 
@@ -73,21 +72,38 @@ def wants(wallet: Wallet, profile: Profile, chance: Random) -> list[Want]:
         (kind,) = chance.choices(list(kinds), list(kinds.values()))
         at, member = chance.random() * SPAN, chance.randrange(len(wallet.members))
         if kind == "burst":
-            if chance.random() < TIGHT:
-                found.append(Want(len(found), max(0.0, at - 1), "cap", member, amount=chance.choice((1, 2, 5))))
-            found += [_send(len(found) + place, at, member, wallet, chance) for place in range(chance.randint(4, 10))]
+            found += _burst(len(found), at, member, wallet, chance)
         elif kind == "ask":
             found += _asked(len(found), at, wallet, chance)
         elif kind == "send":
             found.append(_send(len(found), at, member, wallet, chance))
         else:
-            found.append(_other(kind, len(found), at, member, found, chance))
+            found.append(_other(kind, len(found), at, member, found, wallet, chance))
     return sorted(found, key=lambda want: (want.at, want.number))
 
 
-def _send(number: int, at: float, member: int, wallet: Wallet, chance: Random) -> Want:
+def _burst(number: int, at: float, member: int, wallet: Wallet, chance: Random) -> list[Want]:
+    """Several requests at once, for which there may be less than they come to: a policy, or a session that says so."""
+    found, kinds, network = list[Want](), KINDS, wallet.members[member].network
+    if chance.random() < TIGHT:
+        in_tokens = chance.random() < 0.5
+        kinds = TOKEN_KINDS if in_tokens else KINDS
+        before = max(0.0, at - 1)
+        if chance.random() < 0.6:
+            found.append(Want(number, before, "cap", member, body=bounds.a_cap(network, chance, in_tokens=in_tokens)))
+        else:
+            held = bounds.constraints(network, chance, in_tokens=in_tokens)
+            found.append(Want(number, before, "limit", member, body=held, amount=chance.randrange(2)))
+            found.append(Want(number + 1, min(SPAN, at + chance.choice((5, 20, 60))), "unlimit", member))
+    first, many = number + len(found), chance.randint(4, 10)
+    return found + [_send(first + place, at, member, wallet, chance, kinds) for place in range(many)]
+
+
+def _send(
+    number: int, at: float, member: int, wallet: Wallet, chance: Random, kinds: Mapping[str, int] | None = None
+) -> Want:
     key = f"key-{number}" if chance.random() < 0.85 else None
-    return Want(number, at, "send", member, key, a_request(wallet, wallet.members[member], chance))
+    return Want(number, at, "send", member, key, a_request(wallet, wallet.members[member], chance, kinds or KINDS))
 
 
 def _asked(number: int, at: float, wallet: Wallet, chance: Random) -> list[Want]:
@@ -104,23 +120,25 @@ def _asked(number: int, at: float, wallet: Wallet, chance: Random) -> list[Want]
     ]
 
 
-def _other(kind: str, number: int, at: float, member: int, before: list[Want], chance: Random) -> Want:
+def _other(kind: str, number: int, at: float, member: int, before: list[Want], wallet: Wallet, chance: Random) -> Want:
     sends = [want for want in before if want.kind == "send"]
     if kind in STOPS or not sends:
         if sends and chance.random() < 0.9:
             # in the middle of what it stops
             near = chance.choice(sends)
             at, member = near.at + chance.random() * NEAR_SECONDS, near.member
-        return Want(number, at, kind if kind in STOPS else "revoke", member, amount=chance.choice((1, 5, 20, 100)))
+        amount = chance.choice((1, 5, 20, 100))
+        kind = kind if kind in STOPS else "revoke"
+        rules = {"daily_total": str(amount * bounds.UNIT[wallet.members[member].network])} if kind == "cap" else None
+        return Want(number, at, kind, member, body=rules, amount=amount)
     of = chance.choice(sends)
     at = min(SPAN, of.at + chance.choice((0.0, 0.05, 0.5, 1.0, 2.0, 3.0, 30.0)))
     body = {**(of.body or {}), "amount": "7"} if kind == "conflict" else of.body
     return Want(number, at, kind, of.member, of.key, body, of.number)
 
 
-def a_request(wallet: Wallet, member: Member, chance: Random) -> dict[str, Any]:
-    """Any type, for an agent of either chain."""
-    kinds = {"TRANSFER": 60, "TOKEN_TRANSFER": 12, "APPROVE": 10, "CONTRACT_CALL": 8, "BATCH": 10}
+def a_request(wallet: Wallet, member: Member, chance: Random, kinds: Mapping[str, int]) -> dict[str, Any]:
+    """Of those types, for an agent of either chain."""
     (kind,) = chance.choices(list(kinds), list(kinds.values()))
     if kind == "BATCH":
         items = [

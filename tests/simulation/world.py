@@ -11,6 +11,7 @@ import structlog
 
 from tests import signed
 from tests.simulation.acts import Acts, Kill
+from tests.simulation.bounds import ETHER, MINT, SOL
 from tests.simulation.chance import stream
 from tests.simulation.contracts import State
 from tests.simulation.engine import Disk, Engine
@@ -23,7 +24,6 @@ from tests.simulation.solana import Cluster
 from tests.simulation.wallet import EVM, SOLANA, Wallet, config
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
-from tests.simulation.workload import ETHER, MINT, SOL
 from waiaas import app, paths
 from waiaas.domain.chain import Network
 from waiaas.errors import StorageBusy, StorageFull

@@ -32,8 +32,8 @@ class World:
         caps = {"daily_total": str(LIMIT), "per_transaction": str(LARGEST)}
         rules = json.dumps({**caps, "limits": {TOKEN: caps}})
         policy = {"agent_id": "agent", "type": "SPENDING_LIMIT", "rules": rules, "enabled": 1}
-        self.books = Books([agent], [], [], [], [policy], [], [], [], [])
-        self.records = Records({}, {}, {}, {}, {}, {})
+        self.books = Books([agent], [], [], [], [policy], [], [], [], [], [])
+        self.records = Records({}, {}, {}, {}, {}, {}, {}, set())
         self.before, self.truth = self.say(), self.say()
         self.sent = 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture.conftest import FEE, GIFT, LARGEST, LIMIT, NETWORK, TOKEN, World
 from waiaas.cli import torture
-from waiaas.cli.torture.facts import Answer, Effect, Landed
+from waiaas.cli.torture.facts import Answer, Effect, Elsewhere, Landed
 from waiaas.cli.torture.solana import NATIVE
 
 #: what must not judge itself
@@ -96,6 +96,21 @@ def test_a_cancel_that_landed_is_no_payment(world):
     assert world.verdict().findings() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("FAILED", "SIMULATION_FAILED"), ("CONFIRMED", None), ("EXPIRED", "BLOCKHASH_EXPIRED"), ("CANCELLED", None)],
+)
+def test_a_row_that_ends_otherwise_than_its_bytes_did_is_found(world, status, code):
+    """They are in a block and failed there: only FAILED with ONCHAIN_FAILURE says so."""
+    row = world.send(1_000_007, "FAILED", "ONCHAIN_FAILURE")
+    landed = world.land(world.attempt(row, "LANDED"), 0)
+    world.truth.landed[landed.hash] = msgspec.structs.replace(landed, ok=False, effects=())
+    world.books.ledger[-1] |= {"state": "SPENT", "settled": str(FEE)}
+    assert world.verdict().findings() == []
+    row |= {"status": status, "error_code": code}
+    assert any(f"{row['id']} is {status} ({code})" in text for text in world.verdict().others)
+
+
 # --- money ------------------------------------------------------------------------------------------
 
 
@@ -133,6 +148,73 @@ def test_tokens_that_somebody_took_must_be_booked(world):
     world.book(row, "ALLOWANCE", "SPENT", 7)
     world.books.ledger[-1]["asset"] = TOKEN
     assert world.verdict().findings() == []
+
+
+# --- strangers --------------------------------------------------------------------------------------
+
+
+def robbed(world: World, *events: str) -> None:
+    """Somebody with the agent's key pays more with it than any limit allows, and `events` tell of it."""
+    taken = Effect(NETWORK, world.address, NATIVE, world.to, LIMIT)
+    world.records.elsewhere["theft"] = Elsewhere("theft", "agent", "theft")
+    world.truth.landed["theft"] = Landed(NETWORK, "theft", world.address, True, FEE, LIMIT + FEE, (taken,))
+    world.truth.balances[(NETWORK, world.address, NATIVE)] -= LIMIT + FEE
+    details = json.dumps({"txHash": "theft", "reason": "unknown_spend"})
+    world.books.strangers.extend({"agent_id": "agent", "event_type": event, "details": details} for event in events)
+
+
+def test_what_a_stranger_spent_and_was_told_of_is_nobodys_fault(world):
+    robbed(world, "UNKNOWN_SPEND", "AGENT_SUSPENDED")
+    assert world.verdict().findings() == []
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [(("UNKNOWN_SPEND",), "was never stopped"), (("AGENT_SUSPENDED",), "nothing tells of it")],
+)
+def test_a_stranger_that_was_not_told_of_or_stopped_nobody_is_found(world, events, found):
+    robbed(world, *events)
+    assert [text for text in world.verdict().findings() if found in text] == world.verdict().findings() != []
+
+
+def test_what_a_stranger_took_is_part_of_the_balance(world):
+    robbed(world, "UNKNOWN_SPEND", "AGENT_SUSPENDED")
+    world.truth.balances[(NETWORK, world.address, NATIVE)] += 1
+    assert [text.split(":")[0] for text in world.verdict().findings()] == ["balance"]
+
+
+def test_a_theft_that_nobody_owns_up_to_breaks_limits_balance_and_explanation(world):
+    robbed(world, "UNKNOWN_SPEND", "AGENT_SUSPENDED")
+    del world.records.elsewhere["theft"]
+    found = world.verdict()
+    assert (found.violated_limits != [], found.unbalanced != []) == (True, True)
+    assert any("belongs to no attempt" in text for text in found.others)
+
+
+# --- blocks that went -------------------------------------------------------------------------------
+
+
+def landed_again(world: World, *, dearer: int = 0, more: int = 0) -> None:
+    """The first payment is in another block than before, where its fee, or its amount, is another."""
+    key = first(world)["tx_hash"]
+    landed = world.truth.landed[key]
+    extra = dearer + more
+    world.truth.landed[key] = msgspec.structs.replace(landed, fee=FEE + dearer, paid=landed.paid + extra)
+    world.truth.balances[(NETWORK, world.address, NATIVE)] -= extra
+
+
+@pytest.mark.parametrize("dearer", [-1000, 1000])
+def test_only_what_was_in_a_block_that_went_may_have_another_fee_than_is_booked(world, dearer):
+    landed_again(world, dearer=dearer)
+    assert {text.split(":")[0] for text in world.verdict().findings()} == {"ledger", "balance"}
+    world.records.gone.add(first(world)["tx_hash"])
+    assert world.verdict().findings() == []
+
+
+def test_what_landed_again_and_moved_more_is_found(world):
+    world.records.gone.add(first(world)["tx_hash"])
+    landed_again(world, more=FEE)
+    assert {text.split(":")[0] for text in world.verdict().findings()} == {"ledger", "balance"}
 
 
 # --- owners -----------------------------------------------------------------------------------------
@@ -176,6 +258,21 @@ def test_what_was_approved_and_cancelled_is_found(world):
     row["tier"] = "APPROVAL"
     world.decide(row, "approve")
     assert any("was approved" in text for text in world.verdict().others)
+
+
+def test_an_approval_that_no_owner_gave_is_found(world):
+    row = world.send(1_000_011, "CANCELLED", "CANCELLED_BY_CALLER")
+    world.books.approvals.append({"tx_id": row["id"], "approved_at": 1, "rejected_at": None})
+    assert any("has an approval that no owner gave" in text for text in world.verdict().others)
+
+
+def test_a_yes_to_a_batch_is_one_for_its_items(world):
+    parent = needing_the_owner(world)
+    item = world.send(1_000_012) | {"parent_id": parent["id"]}
+    world.books.transactions[-1] = item
+    assert sum("no owner has said yes" in text for text in world.verdict().others) == 1
+    world.decide(parent, "approve")
+    assert world.verdict().findings() == []
 
 
 def test_an_answer_to_an_owner_that_is_not_on_disk_is_found(world):
@@ -245,6 +342,25 @@ def test_the_lowest_of_several_limits_counts(world):
     lower = {"rules": json.dumps({"daily_total": "1000"})}
     world.books.policies.append(world.books.policies[0] | lower)
     assert world.verdict().violated_limits != []
+
+
+def test_more_booked_than_the_limit_allows_is_found_though_nothing_landed(world):
+    row = world.send(1_000_010, "CANCELLED", "CANCELLED_BY_CALLER")
+    world.book(row, "AMOUNT", "RESERVED", None)
+    world.books.ledger[-1]["reserved"] = str(LIMIT)
+    assert any("are booked" in text for text in world.verdict().violated_limits)
+
+
+def test_a_limit_of_tokens_counts_what_others_took(world):
+    taken = Effect(NETWORK, world.address, TOKEN, "somebody", LIMIT + 1)
+    world.truth.landed["taken"] = Landed(NETWORK, "taken", "somebody", True, FEE, FEE, (taken,))
+    assert any(f"paid {LIMIT + 1} {TOKEN}" in text for text in world.verdict().violated_limits)
+
+
+def test_a_limit_that_is_switched_off_allows_anything(world):
+    world.send(LARGEST + 1)
+    world.books.policies[0]["enabled"] = 0
+    assert world.verdict().violated_limits == []
 
 
 # --- everything else --------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +84,50 @@ def test_a_machine_that_was_off_for_a_while_comes_back_later(tmp_path):
     command = [sys.executable, "-c", program, str(tmp_path / "now")]
     told = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, check=True)
     assert 159 < float(told.stdout) < 190
+
+
+STARTER = """
+import os, subprocess, sys
+with open(os.path.join(sys.argv[1], "parent.json"), "w") as file:
+    file.write(str(os.getpid()))
+environment = {**os.environ, "PYTHONPATH": sys.argv[1]}
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment).pid, flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is of Linux")
+def test_it_does_not_outlive_who_started_it(tmp_path):
+    shutil.copy(hook.__file__, tmp_path / "sitecustomize.py")
+    command = [sys.executable, "-c", STARTER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        child = int(starter.stdout.readline())
+        # it has set itself up when it sleeps
+        wait_until(lambda: is_running(child, "S"))
+        starter.kill()
+    wait_until(lambda: not is_running(child))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it took more than five seconds")
+
+
+def is_running(pid: int, states: str = "RSDTtW") -> bool:
+    """Whether such a process is there in one of these states, and not only waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in states
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_an_orphan_does_not_even_begin(tmp_path):
+    shutil.copy(hook.__file__, tmp_path / "sitecustomize.py")
+    (tmp_path / "parent.json").write_text("1")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "t.db")]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False)
+    assert (ended.returncode, (tmp_path / "t.db").exists()) == (-signal.SIGKILL, False)

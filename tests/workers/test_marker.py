@@ -1,11 +1,13 @@
 """The mark beside the database: where the audit log stood, whether the last run ended well, and the clock."""
 
+import shutil
+
 import msgspec
 import pytest
 
 from waiaas.errors import ClockWentBack
 from waiaas.repositories import audit, settings
-from waiaas.workers.marker import Mark, open_marker, was_clean
+from waiaas.workers.marker import Mark, open_marker, read_mark
 
 
 @pytest.fixture
@@ -13,44 +15,122 @@ def opening(world, core):
     """Opens the marker as a start does."""
 
     def start(*, accept_clock: bool = False):
-        installation = core.keystore.installation
-        return open_marker(core.db, core.clock, world.data.epoch, installation, accept_clock=accept_clock)
+        return open_marker(core, world.data.epoch, accept_clock=accept_clock)
 
     return start
+
+
+@pytest.fixture
+def edit(world):
+    """Changes fields of the mark."""
+
+    def change(**fields):
+        mark = msgspec.structs.replace(read_mark(world.data.epoch), **fields)
+        world.data.epoch.write_bytes(msgspec.json.encode(mark))
+
+    return change
 
 
 async def events(core) -> list[str]:
     return [row["event_type"] for row in await core.db.fetch_all("SELECT event_type FROM audit_log ORDER BY id")]
 
 
+async def why(core) -> list[str]:
+    """What each DATABASE_RESTORED gives for its reason."""
+    sql = "SELECT details FROM audit_log WHERE event_type = 'DATABASE_RESTORED' ORDER BY id"
+    return [msgspec.json.decode(row["details"])["why"] for row in await core.db.fetch_all(sql)]
+
+
+async def test_a_new_wallet_has_a_mark_and_each_start_writes_the_next(world, core, opening):
+    assert read_mark(world.data.epoch).epoch == 0
+    await opening()
+    mark = read_mark(world.data.epoch)
+    assert (mark.audit_id, mark.audit_hash) == await audit.head(core.db)
+    assert (mark.epoch, mark.clean, mark.installation) == (1, False, core.keystore.installation)
+    assert await settings.find(core.db, "epoch") == 1
+
+
 async def test_a_mark_names_the_newest_audit_row(world, core, opening):
     marker = await opening()
+    await world.revoke()
     await marker.note()
     mark = msgspec.json.decode(world.data.epoch.read_bytes(), type=Mark)
     assert (mark.audit_id, mark.audit_hash) == await audit.head(core.db)
-    assert (mark.epoch, mark.clean, mark.installation) == (1, False, core.keystore.installation)
     written = world.data.epoch.stat().st_mtime_ns
     await marker.note()
     assert world.data.epoch.stat().st_mtime_ns == written
 
 
-async def test_a_run_that_did_not_end_well_is_told_of_at_the_next_start(core, opening):
+async def test_a_run_that_did_not_end_well_is_told_of_at_the_next_start(world, core, opening):
     await (await opening()).close()
     await (await opening()).note()
     assert "DAEMON_UNCLEAN_STOP" not in await events(core)
     marker = await opening()
     assert (await events(core)).count("DAEMON_UNCLEAN_STOP") == 1
     await marker.close()
+    clean = world.data.epoch.read_bytes()
     await opening()
     assert (await events(core)).count("DAEMON_UNCLEAN_STOP") == 1
+    # ended between the commit of its epoch and its first mark: what lies there is clean, and of the run before
+    world.data.epoch.write_bytes(clean)
+    await opening()
+    assert (await events(core)).count("DAEMON_UNCLEAN_STOP") == 2
+    assert await why(core) == []
+
+
+async def test_a_mark_that_is_older_than_the_database_is_no_reason_for_doubt(world, core, opening):
+    await opening()
+    old = world.data.epoch.read_bytes()
+    await world.revoke()
+    for _ in range(2):
+        world.data.epoch.write_bytes(old)
+        await opening()
+    assert await why(core) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"clean":'])
-def test_a_mark_that_cannot_be_read_counts_as_unclean(tmp_path, content):
-    path = tmp_path / "epoch.json"
+async def test_without_a_mark_that_can_be_read_the_database_is_doubted(world, core, opening, content):
+    await (await opening()).close()
+    world.data.epoch.unlink()
     if content is not None:
-        path.write_bytes(content)
-    assert not was_clean(path)
+        world.data.epoch.write_bytes(content)
+    await opening()
+    assert await why(core) == ["no_mark"]
+    assert core.gap.lost_to == world.clock.now()
+    assert read_mark(world.data.epoch).epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"installation": "another"}, "other_installation"),
+        ({"epoch": 7}, "older_epoch"),
+        ({"audit_id": 10_000}, "rows_missing"),
+        ({"audit_hash": "0" * 64}, "other_rows"),
+    ],
+)
+async def test_a_mark_that_the_database_does_not_bear_out_is_believed(core, opening, edit, fields, reason):
+    await (await opening()).close()
+    edit(**fields)
+    await (await opening()).close()
+    assert await why(core) == [reason]
+    # the new epoch is above every one that was marked: said once, it is not said again
+    assert await settings.find(core.db, "epoch") == fields.get("epoch", 1) + 1
+    await opening()
+    assert await why(core) == [reason]
+
+
+async def test_a_start_that_ends_before_its_mark_is_begun_again(world, core, opening, edit):
+    await (await opening()).close()
+    edit(audit_id=10_000)
+    before = world.data.epoch.with_name("before.json")
+    shutil.copy(world.data.epoch, before)
+    await opening()
+    resumed = await world.agent()
+    shutil.move(before, world.data.epoch)
+    await opening()
+    assert await why(core) == ["rows_missing"] * 2
+    assert (await world.agent()).suspended_at == resumed.suspended_at
 
 
 async def test_a_clock_that_went_back_stops_the_start_unless_that_is_accepted(world, core, opening):

@@ -5,10 +5,10 @@ import msgspec
 from waiaas import __version__
 from waiaas.api.call import AnyCall
 from waiaas.api.system import health_of_networks
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import Status
 from waiaas.pipeline.core import Core
-from waiaas.repositories import agents, sessions, transactions
+from waiaas.repositories import agents, sessions, unfinished
 from waiaas.wire.admin import AdminStatusResponse, ShutdownResponse
 
 
@@ -32,11 +32,11 @@ async def status(call: AnyCall) -> AdminStatusResponse:
 
 
 async def _for_operator(core: Core, told: AdminStatusResponse) -> AdminStatusResponse:
-    live = await transactions.count_live(core.db)
+    live = await unfinished.count_live(core.db)
     return msgspec.structs.replace(
         told,
         queued_count=sum(count for (status, _), count in live.items() if status == Status.QUEUED),
-        pending_approval_count=await transactions.count_awaiting_approval(core.db),
+        pending_approval_count=await unfinished.count_awaiting_approval(core.db),
         in_flight_count=sum(count for (status, _), count in live.items() if status == Status.SUBMITTED),
         database_bytes=core.db.path.stat().st_size,
         networks=health_of_networks(core),

@@ -9,9 +9,10 @@ from waiaas.api.decode import Nothing
 from waiaas.domain.chain import Chain, Network, chain_of, native_of, network_of
 from waiaas.domain.money import LARGEST, parse_amount
 from waiaas.errors import ValidationFailed
-from waiaas.pipeline import agents as life
-from waiaas.pipeline import suspend as stops
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.registry import agents as life
+from waiaas.pipeline.stops import restored
+from waiaas.pipeline.stops import suspend as stops
 from waiaas.repositories import agents
 from waiaas.wire.agents import (
     AgentDeleteResponse,
@@ -74,7 +75,8 @@ async def page(call: Call[AgentListQuery, None]) -> AgentListResponse:
 
 async def get(call: AnyCall) -> AgentDetailResponse:
     """An agent with its owner."""
-    return agent_detail(await agents.get(call.core.db, call.id))
+    agent = await agents.get(call.core.db, call.id)
+    return agent_detail(agent, restored.gap_of(call.core, agent))
 
 
 async def rename(call: Call[Nothing, UpdateAgentRequest]) -> AgentDetailResponse:

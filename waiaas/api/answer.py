@@ -11,6 +11,7 @@ from waiaas.errors import (
     ChainFailed,
     KeystoreLocked,
     KeyUnreadable,
+    KeyUnwritable,
     NoEndpoint,
     Refusal,
     ShuttingDown,
@@ -34,6 +35,7 @@ MEANING: tuple[tuple[type[Exception], type[Refusal]], ...] = (
     (StorageFull, StorageUnavailable),
     (StorageClosed, StorageUnavailable),
     (KeyUnreadable, KeystoreLocked),
+    (KeyUnwritable, StorageUnavailable),
 )
 #: after these the connection is of no further use
 CLOSING = (BodyTooLarge, BodyTooSlow, ShuttingDown)

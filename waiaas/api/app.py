@@ -1,4 +1,4 @@
-"""The application: routes, limits and services put together."""
+"""The application: routes, rates and services put together."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,8 +7,8 @@ from starlette.types import ASGIApp
 
 from waiaas.api.call import Services, encode
 from waiaas.api.edge import Edge
-from waiaas.api.limits import Limits
 from waiaas.api.openapi import document
+from waiaas.api.rates import Rates
 from waiaas.api.routes import ROUTES
 from waiaas.api.routing import Router
 from waiaas.auth.failures import Failures
@@ -39,11 +39,11 @@ def create_app(
         # made when it is first asked for: a start that nobody asks need not wait for it
         document=cache(lambda: encode(document(ROUTES))),
     )
-    limits = Limits(
+    rates = Rates(
         ip=security.rate_limit_global_ip_rpm,
         session=security.rate_limit_session_rpm,
         send=security.rate_limit_tx_rpm,
         clock=core.clock,
         db=core.db,
     )
-    return Edge(services, limits, Router(ROUTES), security.cors_origins)
+    return Edge(services, rates, Router(ROUTES), security.cors_origins)

@@ -9,9 +9,9 @@ from waiaas.auth.owner import OwnerProof
 from waiaas.auth.texts import Wanted
 from waiaas.domain.owner import OwnerAction
 from waiaas.errors import InvalidSignature
-from waiaas.pipeline import approve as decisions
-from waiaas.pipeline.gate import Stopped
-from waiaas.pipeline.shown import show
+from waiaas.pipeline.signing.gate import Stopped
+from waiaas.pipeline.waiting import approve as decisions
+from waiaas.pipeline.waiting.approval_text import show
 from waiaas.wire.owners import (
     ApprovalMessageQuery,
     OwnerMessageResponse,

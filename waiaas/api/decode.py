@@ -2,12 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any, get_args, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect
 from starlette.requests import ClientDisconnect
 
 from waiaas.api.call import AnyCall
@@ -43,6 +45,7 @@ class BodyReader:
     """Reads the body of a route into its struct."""
 
     def __init__(self, kind: Any) -> None:
+        self._kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
 
     async def read(self, call: AnyCall) -> Any:
@@ -55,7 +58,7 @@ class BodyReader:
                 data.decode()
             return self._decode(data)
         except msgspec.ValidationError as error:
-            raise ValidationFailed(issue(str(error))) from None
+            raise ValidationFailed(issue(str(error), self._kind)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ValidationFailed(("", "must be one JSON object in UTF-8")) from None
 
@@ -98,17 +101,46 @@ async def _chunks(call: AnyCall) -> bytes:
     return bytes(data)
 
 
-def issue(message: str) -> tuple[str, str]:
-    """(path, message) of what msgspec says of a misfit."""
+def issue(message: str, kind: Any) -> tuple[str, str]:
+    """(path, message) of what msgspec says of a misfit; where a value is none of a few, those are told."""
     found = PLACE.fullmatch(message)
     assert found is not None
-    what, place = found[1], ".".join(STEP.findall(found[2] or ""))
+    steps = STEP.findall(found[2] or "")
+    what, place = found[1], ".".join(steps)
     if pattern := PATTERN.fullmatch(what):
         what = MEANINGS.get(pattern[1], what)
     elif field := FIELD.fullmatch(what):
         place = f"{place}.{field[2]}" if place else field[2]
         what = "required" if field[1].startswith("missing") else "unknown field"
+    elif what.startswith("Invalid enum value"):
+        what = f"must be one of {', '.join(str(value) for value in choices(described(kind), steps))}"
     return place, what
+
+
+@cache
+def described(kind: Any) -> inspect.Type:
+    """What msgspec reads as this kind."""
+    return inspect.type_info(kind)
+
+
+def choices(kind: inspect.Type, steps: Sequence[str]) -> Iterator[object]:
+    """The values that may stand where the steps lead to; the keys of a mapping are no steps."""
+    match kind:
+        case inspect.UnionType(types=kinds):
+            for one in kinds:
+                yield from choices(one, steps)
+        case inspect.StructType(fields=fields) if steps:
+            for field in fields:
+                if field.encode_name == steps[0]:
+                    yield from choices(field.type, steps[1:])
+        case inspect.CollectionType(item_type=item) if steps:
+            yield from choices(item, steps[1:])
+        case inspect.DictType(value_type=value):
+            yield from choices(value, steps)
+        case inspect.EnumType(cls=members) if not steps:
+            yield from (member.value for member in members)
+        case inspect.LiteralType(values=values) if not steps:
+            yield from values
 
 
 class QueryReader:
@@ -144,4 +176,4 @@ def convert(values: Mapping[str, Any], kind: type[Any]) -> Any:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ValidationFailed(issue(str(error))) from None
+        raise ValidationFailed(issue(str(error), kind)) from None

@@ -9,10 +9,10 @@ from structlog.contextvars import bind_contextvars, reset_contextvars, unbind_co
 
 from waiaas.api.answer import reply_to
 from waiaas.api.call import AnyCall, Call, Headers, Reply, Services, encode
-from waiaas.api.limits import Limits
+from waiaas.api.rates import Rates
 from waiaas.api.routing import Resource, Route, Router, answer
-from waiaas.domain.control import KillSwitchState
 from waiaas.domain.event import OPERATOR, OWNER
+from waiaas.domain.switch import KillSwitchState
 from waiaas.errors import (
     InvalidHost,
     KillSwitchActive,
@@ -54,10 +54,10 @@ PREFLIGHT = Reply(204, b"")
 class Edge:
     """The ASGI application."""
 
-    def __init__(self, services: Services, limits: Limits, router: Router, origins: Iterable[str]) -> None:
+    def __init__(self, services: Services, rates: Rates, router: Router, origins: Iterable[str]) -> None:
         self._services = services
         self._core = services.core
-        self._limits = limits
+        self._rates = rates
         self._router = router
         self._origins = frozenset(origin.encode() for origin in origins)
 
@@ -101,7 +101,7 @@ class Edge:
         if route is None or not route.always:
             if self._core.stopping:
                 raise ShuttingDown()
-            await self._limits.ip.take(call.peer or "", call)
+            await self._rates.ip.take(call.peer or "", call)
         if (route is None or not route.despite_switch) and not is_page(call.path):
             await self._check_switch(route)
         if route is None:
@@ -122,16 +122,16 @@ class Edge:
         """Buckets of the caller, then whether its network is ready for it."""
         session = call.caller.session
         if session is not None:
-            await self._limits.session.take(session.id, call)
+            await self._rates.session.take(session.id, call)
             if route.is_send:
-                await self._limits.send.take(session.id, call)
+                await self._rates.send.take(session.id, call)
             if route.after_recovery and self._core.reconciling:
                 agent = await self._core.agents.get(session.agent_id)
                 if agent.network in self._core.reconciling:
                     raise Reconciling()
         elif route.guard.kinds:
             who = OPERATOR if call.caller.is_operator else OWNER
-            await self._limits.session.take(f"{who} {call.peer}", call)
+            await self._rates.session.take(f"{who} {call.peer}", call)
 
 
 def is_page(path: str) -> bool:

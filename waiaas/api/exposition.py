@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from waiaas.chains.endpoint import Endpoint
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.metrics import Distribution, Metrics
 from waiaas.pipeline.core import Core
 

@@ -6,10 +6,10 @@ from waiaas.api.decode import Nothing
 from waiaas.api.signatures import host_of, served, shows_signature, signed
 from waiaas.auth.texts import Wanted
 from waiaas.domain.address import canonical_address
-from waiaas.domain.agent import Agent, AgentStatus, OwnerState
+from waiaas.domain.agent import Agent, OwnerState
 from waiaas.domain.owner import OwnerAction
 from waiaas.errors import AgentIsTerminated, OwnerAlreadyConnected, OwnerNotConnected
-from waiaas.pipeline import owners
+from waiaas.pipeline.registry import owners
 from waiaas.repositories import agents
 from waiaas.wire.owners import (
     AgentOwnerResponse,
@@ -23,7 +23,7 @@ from waiaas.wire.owners import (
 async def register(call: Call[Nothing, SetOwnerRequest]) -> AgentOwnerResponse:
     """Register an owner's address; one that has proved the key is changed only with that owner's signature."""
     agent = await agents.get(call.core.db, call.id)
-    if agent.status in (AgentStatus.TERMINATING, AgentStatus.TERMINATED):
+    if agent.is_ended:
         raise AgentIsTerminated()
     address, actor = _address(call.body, agent), call.caller.actor
     signed_by = await _signed_by_owner(call, agent, address) if agent.owner_state is OwnerState.LOCKED else None

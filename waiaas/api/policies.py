@@ -6,8 +6,8 @@ from waiaas.domain.chain import Chain
 from waiaas.domain.policy import Policy, canonical_type, check_override, parse_rules
 from waiaas.errors import ValidationFailed
 from waiaas.ids import new_id
-from waiaas.pipeline import policies as life
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.registry import policies as life
 from waiaas.repositories import policies
 from waiaas.wire.policies import (
     CreatePolicyRequest,

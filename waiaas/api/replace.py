@@ -24,8 +24,8 @@ from waiaas.errors import (
     denial,
     tree,
 )
-from waiaas.pipeline.gate import Stopped
-from waiaas.pipeline.replace import speed_up
+from waiaas.pipeline.signing.gate import Stopped
+from waiaas.pipeline.signing.replace import speed_up
 from waiaas.repositories import transactions
 from waiaas.wire.requests import CancelRequest, ReplaceRequest
 

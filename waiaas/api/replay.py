@@ -13,7 +13,7 @@ from waiaas.domain.policy import Policy, canonical_type, check_override, parse_r
 from waiaas.errors import PolicyNotFound, ValidationFailed
 from waiaas.ids import new_id
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.replay import Judged, replay
+from waiaas.pipeline.requests.replay import Judged, replay
 from waiaas.repositories import policies
 from waiaas.wire.replay import (
     MOST_FLIPS,

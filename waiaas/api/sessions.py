@@ -12,13 +12,13 @@ from waiaas.domain.narrowing import narrowed
 from waiaas.domain.session import Constraints, Session, parse_constraints
 from waiaas.errors import SessionNotFound, ValidationFailed
 from waiaas.ids import new_id
-from waiaas.pipeline import attenuate as children
-from waiaas.pipeline import renew as renewal
-from waiaas.pipeline import secret
-from waiaas.pipeline import sessions as life
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.judge import ancestors, used_by
-from waiaas.repositories import sessions, transactions
+from waiaas.pipeline.registry import attenuate as children
+from waiaas.pipeline.registry import renew as renewal
+from waiaas.pipeline.registry import secret
+from waiaas.pipeline.registry import sessions as life
+from waiaas.pipeline.requests.judge import ancestors, used_by
+from waiaas.repositories import requests, sessions
 from waiaas.wire.sessions import (
     AttenuateRequest,
     CreateSessionRequest,
@@ -151,7 +151,7 @@ async def get(call: AnyCall) -> SessionDetailResponse:
         session,
         now,
         children=await sessions.live_children(core.db, session.id, now),
-        transactions=await transactions.count_of_session(core.db, session.id),
+        transactions=await requests.count_of_session(core.db, session.id),
         used=await used_by(core, session),
     )
 

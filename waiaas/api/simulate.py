@@ -3,14 +3,13 @@
 from typing import Any
 
 from waiaas.api.call import Call
-from waiaas.api.chain import CHAIN_SECONDS, chain_of, reading_chain
-from waiaas.api.transactions import provenance_of
+from waiaas.api.chain import CHAIN_SECONDS, reading_chain
+from waiaas.api.transactions import asked, provenance_of
 from waiaas.domain.agent import Agent
-from waiaas.domain.parse import parse_ask
 from waiaas.domain.request import Request
 from waiaas.errors import ChainFailed, FeeAboveCap, Permanent, WouldFail
-from waiaas.pipeline.simulate import Preview, Quote, simulate
-from waiaas.pipeline.simulate import estimate as ask_price
+from waiaas.pipeline.requests.simulate import Preview, Quote, simulate
+from waiaas.pipeline.requests.simulate import estimate as ask_price
 from waiaas.wire.simulate import Fee, SimulateQuery, SimulationResult, TxSimulateResponse, WouldBe, decision_shown
 
 #: lines of the chain's log that are shown
@@ -40,7 +39,7 @@ async def estimate(call: SendCall) -> Fee:
 
 async def _asked(call: SendCall) -> tuple[Agent, Request]:
     agent = await call.agent(call.query.agent_id)
-    ask = parse_ask(call.body, agent.chain, agent.public_key, chain_of(call.core, agent).address)
+    ask = asked(call.core, agent, call.body)
     provenance_of(ask)
     return agent, ask.request
 

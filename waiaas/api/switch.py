@@ -10,7 +10,7 @@ from waiaas.domain.address import canonical_address
 from waiaas.domain.chain import Chain
 from waiaas.domain.owner import OwnerAction
 from waiaas.errors import OwnerNotConnected
-from waiaas.pipeline import switch
+from waiaas.pipeline.stops import switch
 from waiaas.repositories import agents
 from waiaas.wire.owners import OwnerMessageResponse
 from waiaas.wire.switch import (

@@ -10,11 +10,12 @@ import structlog
 from waiaas import __version__
 from waiaas.api.call import AnyCall, Reply, encode
 from waiaas.auth import nonces
-from waiaas.domain.control import KillSwitchState
+from waiaas.domain.switch import KillSwitchState
 from waiaas.domain.transaction import Status
 from waiaas.errors import Reconciling, StorageError
 from waiaas.pipeline.core import Core
-from waiaas.repositories import switch, transactions
+from waiaas.pipeline.stops import restored
+from waiaas.repositories import switch, unfinished
 from waiaas.wire.system import HealthChecks, HealthResponse, NonceResponse, ReadyChecks, ReadyResponse
 
 #: how long it is told that the event loop stood still
@@ -31,9 +32,12 @@ async def health(call: AnyCall) -> HealthResponse:
     locked, database = state not in (None, KillSwitchState.NORMAL), state is not None
     networks = health_of_networks(core)
     faults = [f"network {name}: no healthy endpoint" for name, state in networks.items() if state == "down"]
+    faults += [f"network {network}: {reason}" for network, reason in core.chains.divided().items()]
     faults += [f"agent {agent_id}: its key cannot be used: {why}" for agent_id, why in core.quarantined.items()]
     if not database:
         faults.append("the database cannot be read")
+    elif lost := await restored.warning(core):
+        faults.append(lost)
     if core.db.refuses:
         faults.append(f"the database cannot be written: {core.db.refuses}")
     if core.stood_still and core.stood_still[1] + TOLD_SECONDS > core.clock.now():
@@ -73,7 +77,7 @@ async def _switch(core: Core) -> KillSwitchState | None:
 async def _live(core: Core) -> Mapping[tuple[str, str], int] | None:
     """(status, network) → transactions that are not final; None if the database cannot be read."""
     try:
-        return await transactions.count_live(core.db)
+        return await unfinished.count_live(core.db)
     except StorageError as error:
         log.warning("database_not_readable", error=error.message)
         return None

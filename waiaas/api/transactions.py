@@ -10,13 +10,15 @@ from waiaas.api.call import AnyCall, Call, Reply, encode
 from waiaas.api.chain import chain_of
 from waiaas.api.decode import Nothing
 from waiaas.api.replace import asked_fees, replaced
+from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Chain
 from waiaas.domain.parse import Ask, parse_ask
 from waiaas.domain.transaction import FINAL, Transaction, TransactionType, View
 from waiaas.errors import ValidationFailed
-from waiaas.pipeline import cancel as taking_back
-from waiaas.pipeline.submit import submit
-from waiaas.repositories import attempts, transactions
+from waiaas.pipeline.core import Core
+from waiaas.pipeline.requests.submit import submit
+from waiaas.pipeline.waiting import cancel as taking_back
+from waiaas.repositories import attempts, transactions, unfinished
 from waiaas.wire.attempts import AttemptListResponse, TxReplaceResponse, attempt_item
 from waiaas.wire.requests import CancelRequest, ReplaceRequest
 from waiaas.wire.transactions import (
@@ -44,7 +46,7 @@ async def send(call: Call[Nothing, dict[str, Any]]) -> TxSendResponse | Reply:
     core, session = call.core, call.session
     agent = await core.agents.get(session.agent_id)
     key = idempotency_key(call.headers.get(b"idempotency-key"))
-    ask = parse_ask(call.body, agent.chain, agent.public_key, chain_of(core, agent).address)
+    ask = asked(core, agent, call.body)
     accepted = await submit(
         core,
         agent,
@@ -61,6 +63,14 @@ async def send(call: Call[Nothing, dict[str, Any]]) -> TxSendResponse | Reply:
     if accepted.replayed:
         return Reply(200, encode(sent), [(b"idempotent-replayed", b"true")])
     return Reply(200, encode(sent)) if accepted.duplicate else sent
+
+
+def asked(core: Core, agent: Agent, body: dict[str, Any]) -> Ask:
+    """What a body asks of this agent; ValidationFailed, also for a network that is not the agent's."""
+    ask = parse_ask(body, agent.chain, agent.public_key, chain_of(core, agent).address)
+    if body.get("network") not in (None, agent.network):
+        raise ValidationFailed(("network", f"must be {agent.network}, the network of this agent"))
+    return ask
 
 
 def idempotency_key(header: bytes | None) -> str | None:
@@ -103,7 +113,7 @@ async def page(call: Call[TxListQuery, None]) -> TxListResponse:
 
 async def pending(call: Call[TxPendingQuery, None]) -> TxPendingListResponse:
     """What is PENDING or QUEUED, newest first."""
-    found = await transactions.open_views(call.core.db, call.caller.agent_id or call.query.agent_id)
+    found = await unfinished.open_views(call.core.db, call.caller.agent_id or call.query.agent_id)
     return TxPendingListResponse([tx_response(view) for view in found])
 
 

@@ -2,7 +2,7 @@
 
 from waiaas.api.call import Call
 from waiaas.api.chain import chain_of, reading_chain
-from waiaas.api.remaining import left_of, limits_of
+from waiaas.api.limits import left_of, limits_of
 from waiaas.domain.address import canonical_address
 from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Chain, native_of

@@ -9,8 +9,8 @@ from waiaas.api.chain import chain_of, reading_chain
 from waiaas.api.decode import Nothing
 from waiaas.api.transactions import idempotency_key
 from waiaas.api.wallet import named_tokens
-from waiaas.pipeline import withdraw as pipeline
-from waiaas.pipeline.withdraw import Withdrawal
+from waiaas.pipeline.requests import withdraw as pipeline
+from waiaas.pipeline.requests.withdraw import Withdrawal
 from waiaas.wire.withdraw import WithdrawRequest, WithdrawResponse, skipped, withdrawn
 
 

@@ -27,8 +27,6 @@ class Claim(msgspec.Struct, frozen=True):
     message: str
     nonce: str
     signature: bytes
-    #: the signature as it was sent
-    written: str
     #: the message is a text, not a bare nonce
     bound: bool
 
@@ -37,8 +35,6 @@ class OwnerProof(msgspec.Struct, frozen=True):
     """The owner's key signed this text for this action, and its nonce is used up."""
 
     address: str
-    message: str
-    signature: str
     #: of what was shown; None for a text without one, or a bare nonce
     digest: str | None
     #: False: a bare nonce was signed, which says who and not what
@@ -61,7 +57,7 @@ def claimed(headers: Mapping[bytes, bytes]) -> Claim:
         if nonce is None:
             raise InvalidSignature()
         decoded = decode_signature(signature, chain, any_spelling=bare)
-        return Claim(canonical_address(address, chain), chain, text, nonce, decoded, signature, not bare)
+        return Claim(canonical_address(address, chain), chain, text, nonce, decoded, not bare)
     except (binascii.Error, ValueError):
         raise InvalidSignature() from None
 
@@ -90,7 +86,7 @@ async def verify(
         raise InvalidSignature()
     if not is_signed_by(claim.address, claim.message, claim.signature, claim.chain):
         raise InvalidSignature()
-    return OwnerProof(claim.address, claim.message, claim.written, stored.digest, claim.bound)
+    return OwnerProof(claim.address, stored.digest, claim.bound)
 
 
 async def _consume(db: Database, nonce: str, now: int) -> nonces.Bound:

@@ -237,11 +237,12 @@ class Chain(Protocol):
         ...
 
     async def replacement(
-        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None, afresh: bool = False
     ) -> Prepared:
         """Dearer bytes for the same nonce: the same call, or (`cancel`) 0 to oneself. ChainNotSupported on Solana.
 
         `fees` None: at least 9/8 of the old ones and the present price. Permanent if `fees` are below 9/8 of the old.
+        The gas limit is not below the old one, unless it is to be estimated `afresh` because nodes refuse it.
         """
         ...
 
@@ -254,7 +255,10 @@ class Chain(Protocol):
         ...
 
     async def broadcast(self, raw: bytes, hash: str) -> str:
-        """Send stored bytes; the endpoint that accepted. "Already known" is acceptance."""
+        """Send stored bytes; the endpoint that accepted. "Already known" is acceptance.
+
+        ChainRejected if every endpoint refuses them for good; any other ChainError says less than that.
+        """
         ...
 
     async def statuses(self, hashes: Iterable[str]) -> dict[str, Sighting]:

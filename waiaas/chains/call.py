@@ -70,6 +70,7 @@ class Call(Generic[T]):
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.endpoint = ""
         self.doubt: Exception = Transient()
+        self._refusals: list[NodeRefused] = []
 
     def answer(self, value: T, endpoint: str) -> None:
         """Hand the answer over, unless the caller has gone or another endpoint was faster."""
@@ -81,6 +82,13 @@ class Call(Generic[T]):
         """Remember why there is no answer yet; a node's refusal says more than silence."""
         if not isinstance(self.doubt, NodeRefused):
             self.doubt = error
+
+    def refused(self, error: NodeRefused, *, of: int) -> None:
+        """As `unclear`; once all `of` endpoints have refused, the doubt tells what each of them said."""
+        self.unclear(error)
+        self._refusals.append(error)
+        if isinstance(self.doubt, NodeRefused) and len(self._refusals) == of:
+            self.doubt.by_all = tuple(self._refusals)
 
     def fail(self, error: Exception) -> None:
         """Hand the error over, unless the caller has gone."""

@@ -98,6 +98,11 @@ class Pool:
         known = {network: chain.rpc.identity for network, chain in self._chains.items() if chain.rpc.used}
         return {network: identity for network, identity in known.items() if identity}
 
+    def divided(self) -> dict[Network, str]:
+        """What the endpoints of a network say that cannot all be true, where nobody knows yet which chain it is."""
+        found = {network: chain.rpc.divided for network, chain in self._chains.items()}
+        return {network: reason for network, reason in found.items() if reason}
+
     def take_quarantined(self) -> list[Quarantined]:
         """Endpoints quarantined since the last time this was asked."""
         found = [one for chain in self._chains.values() for one in chain.rpc.quarantined() if one not in self._told]

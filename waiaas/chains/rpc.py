@@ -77,7 +77,7 @@ class Witness:
 class Rpc:
     """The endpoints of one network in order of preference.
 
-    `identity` is the genesis hash or chain id they must have; None takes the first one's word for it.
+    `identity` is the genesis hash or chain id they must have; None takes the word for it that all of them give.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class Rpc:
         self.network = network
         self.endpoints = tuple(endpoints)
         self.identity = identity
+        #: what each endpoint says, where nobody knows yet which chain this is and they differ
+        self.divided: str | None = None
         #: witnesses that a proof needs at least
         self.quorum = min(2, len(self.endpoints))
         self.used = False
@@ -272,7 +274,8 @@ class Rpc:
             try:
                 call.answer(self._answer(call, replies.get(call.id)), endpoint.name)
             except NodeRefused as error:
-                call.unclear(error)
+                # whoever has lied is not asked any more, whoever rests may still take it
+                call.refused(error, of=sum(one.quarantined is None for one in self.endpoints))
                 if alone and error.number not in ELSEWHERE:
                     call.fail(error)
                 else:
@@ -333,13 +336,31 @@ class Rpc:
             return None
 
     async def _identify(self, endpoint: Endpoint) -> None:
-        identity = await self._probe(endpoint, self._dialect.identity_method, IDENTITY.decode)
         if self.identity is None:
-            self.identity = identity
+            identity = self.identity = await self._learn()
+        else:
+            identity = await self._who(endpoint)
         if identity != self.identity:
             endpoint.quarantine(f"belongs to another chain ({identity[:64]})")
             raise Transient(f"{endpoint.name}: {endpoint.quarantined}")
         endpoint.verified_at = self._clock.monotonic()
+
+    async def _learn(self) -> str:
+        """Which chain this is when nobody knows yet: what every endpoint says; Transient if one is silent or differs.
+
+        It is kept for good, so that one liar at the first meeting would shut out all who tell the truth.
+        """
+        told = await asyncio.gather(*map(self._who, self.endpoints))
+        if len(set(told)) > 1:
+            each = (f"{one.name} says {who[:64]}" for one, who in zip(self.endpoints, told, strict=True))
+            self.divided = f"endpoints belong to different chains: {', '.join(each)}"
+            log.error("endpoints divided", network=self.network, reason=self.divided)
+            raise Transient(f"The {self.divided}.")
+        self.divided = None
+        return told[0]
+
+    async def _who(self, endpoint: Endpoint) -> str:
+        return await self._probe(endpoint, self._dialect.identity_method, IDENTITY.decode)
 
     async def _head(self, endpoint: Endpoint) -> int:
         return await self._probe(endpoint, self._dialect.head_method, height)

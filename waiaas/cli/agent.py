@@ -1,10 +1,12 @@
 """`waiaas agent …` and `waiaas faucet`."""
 
+from typing import Any
+
 import click
 
 from waiaas.cli.client import Api, find_agent, operator, path
 from waiaas.cli.context import Command, Context, Group, confirm
-from waiaas.cli.show import fields, table
+from waiaas.cli.show import fields, table, text
 
 
 @click.group(cls=Group)
@@ -80,9 +82,20 @@ def suspend(context: Context, api: Api, agent: str, reason: str | None) -> None:
 def resume(context: Context, api: Api, agent: str, yes: bool) -> None:
     """Let a suspended agent act again."""
     found = find_agent(api, agent)
+    if found.get("suspensionReason") == "restored":
+        show_gap(context, api.call("GET", path("agents", found["id"])))
     confirm(f"Resume {found['name']}, suspended for {found.get('suspensionReason')}?", yes=yes)
     resumed = api.call("POST", path("agents", found["id"], "resume"))
     context.answer({"agent": resumed}, fields(resumed))
+
+
+def show_gap(context: Context, detail: dict[str, Any]) -> None:
+    """What resuming an agent accepts that was stopped because the database went back in time."""
+    began, ended = text("At", detail["lostFrom"]), text("At", detail["lostTo"])
+    context.warn(
+        f"The database went back in time. What {detail['publicKey']} did between {began} and {ended} UTC\n"
+        "is in no row, and no limit counts it: look it up on chain first, and lower its limits if it has spent much."
+    )
 
 
 @agent.command()

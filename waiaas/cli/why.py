@@ -23,10 +23,11 @@ AGAIN = "If it is still wanted, send it anew under a new key: this one can never
 #: what a transaction waits for, and what lets it go on
 WAITS = {
     "FEE_CAP": "gas costs more than rpc.evm_max_fee_gwei; it goes out once gas costs less",
-    "FEE_BUDGET": "a dearer fee would pass a limit, so what is signed stays as it is",
+    "FEE_BUDGET": "the fee would go beyond what its owner signed for, a limit or the balance, so it is not signed",
     "NONCE_LANE": "a batch of the agent is under way; until its end only its items take nonces",
     "CHAIN_UNREACHABLE": "no endpoint of the network gives a usable answer",
     "KEYSTORE_LOCKED": "the agent's key cannot be used",
+    "CHAIN_REJECTED": "every endpoint refuses its bytes for good, those signed instead too; none of them is dead",
 }
 #: how an end is known, by errorCode; any other one stands for: it was refused before anything was signed
 PROOFS = {
@@ -165,7 +166,8 @@ def _ended(tx: Fields, attempts: Sequence[Fields]) -> Iterator[str]:
 
 def _waiting(tx: Fields, now: int) -> Iterator[str]:
     if waiting := tx["waiting"]:
-        why = WAITS.get(waiting["reason"], f"it is stopped by {waiting['reason']}")
+        stopped = "nothing dearer is signed because of" if tx["status"] == "SUBMITTED" else "it is stopped by"
+        why = WAITS.get(waiting["reason"], f"{stopped} {waiting['reason']}")
         yield f"It has been waiting since {at(waiting['since'], now)}, after {times(waiting['tries'], 'try')}: {why}."
 
 
@@ -253,12 +255,13 @@ def _submitted(tx: Fields, attempts: Sequence[Fields]) -> Iterator[str]:
         yield (
             f"Once the finalized block height is past {live['lastValidBlockHeight']} and the chain's history does not "
             "know them, they are dead by proof; only then it is signed anew under the same id, three times at most, "
-            "or ends EXPIRED."
+            "or ends EXPIRED, FAILED where every endpoint refused the bytes for good."
         )
     else:
         yield (
-            "The same bytes are sent again until they land. If nobody reports them and the network asks for more, they "
-            f"are replaced by dearer ones with the same nonce {live['nonce']}, of which only one can ever land."
+            "The same bytes are sent again until they land. If nobody reports them and the network asks for more, or "
+            "if every endpoint refuses them for good, they are replaced by dearer ones with the same nonce "
+            f"{live['nonce']}, of which only one can ever land."
         )
         yield "It ends otherwise only when a final block holds another transaction with that nonce."
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from waiaas.domain.chain import Chain, Network
+from waiaas.errors import AgentIsSuspended, AgentIsTerminated
 
 
 class AgentStatus(StrEnum):
@@ -39,7 +40,7 @@ class Agent(msgspec.Struct, frozen=True):
     status: AgentStatus
     owner_address: str | None
     owner_verified: bool
-    #: when the key left this wallet, or came from elsewhere: others may sign with it
+    #: when the key left this wallet, or came from elsewhere: others may sign with it; no step does either yet
     key_exported_at: int | None
     ledger_version: int
     suspended_at: int | None
@@ -48,7 +49,20 @@ class Agent(msgspec.Struct, frozen=True):
     updated_at: int
 
     @property
+    def is_ended(self) -> bool:
+        """Whether the operator has ended it, be it that a signed transaction may still land."""
+        return self.status in (AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+
+    @property
     def owner_state(self) -> OwnerState:
         if self.owner_address is None:
             return OwnerState.NONE
         return OwnerState.LOCKED if self.owner_verified else OwnerState.GRACE
+
+
+def check_running(agent: Agent) -> None:
+    """AgentIsSuspended or AgentIsTerminated unless it is ACTIVE."""
+    if agent.status is AgentStatus.SUSPENDED:
+        raise AgentIsSuspended()
+    if agent.status is not AgentStatus.ACTIVE:
+        raise AgentIsTerminated()

@@ -1,6 +1,6 @@
 """Reading one JSON object strictly: every key known and given once, everything that is wrong collected."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -87,6 +87,14 @@ class Fields:
             except ValueError as error:
                 self.refuse(f"{name}.{place}", str(error))
         return tuple(parsed)
+
+    def entries(self, name: str, of: str) -> Iterator[tuple[str, Any]]:
+        """The keys and values of an object `of` such things; none, with the issue noted, where it is anything else."""
+        value = self._values.get(name)
+        if isinstance(value, Mapping):
+            yield from ((str(key), entry) for key, entry in value.items())
+        elif value is not None:
+            self.refuse(name, f"must be an object of {of}")
 
     def inside(self, name: str, raw: object, names: tuple[str, ...]) -> "Fields":
         """The keys of an object that stands in this one, at `name` or, in a list, at `name.0`."""

@@ -1,6 +1,6 @@
 """A session: a bearer token's right to act for one agent, and the constraints it lives under."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -144,16 +144,10 @@ def _read_address(fields: Fields, name: str, value: Any, address: Canonical) -> 
 
 
 def _read_limits(fields: Fields, chain: Chain, issues: list[tuple[str, str]]) -> Iterator[tuple[str, AssetConstraint]]:
-    raw = fields.get("limits")
-    if raw is None:
-        return
-    if not isinstance(raw, Mapping):
-        fields.refuse("limits", "must be an object of assets")
-        return
     seen: set[str] = set()
-    for name, value in raw.items():
-        inner = Fields(value, fields.path(f"limits.{str(name)[:80]}"), AssetConstraint.__struct_encode_fields__, issues)
-        asset = _own_asset(inner, str(name), chain)
+    for name, value in fields.entries("limits", "assets"):
+        inner = Fields(value, fields.path(f"limits.{name[:80]}"), AssetConstraint.__struct_encode_fields__, issues)
+        asset = _own_asset(inner, name, chain)
         if asset in seen:
             inner.refuse(None, "names the same asset as another entry")
         seen.add(asset)

@@ -95,6 +95,8 @@ class Reason(StrEnum):
     AGENT_SUSPENDED = "AGENT_SUSPENDED"
     AGENT_TERMINATED = "AGENT_TERMINATED"
     SESSION_REVOKED = "SESSION_REVOKED"
+    #: the database went back in time: what it remembers as unsigned may have been sent
+    RESTORED = "RESTORED"
     PENDING_TIMEOUT = "PENDING_TIMEOUT"
     REQUEST_CORRUPTED = "REQUEST_CORRUPTED"
     ONCHAIN_FAILURE = "ONCHAIN_FAILURE"
@@ -104,6 +106,10 @@ class Reason(StrEnum):
     #: an earlier item of the batch failed, this one was not sent
     BATCH_INCOMPLETE = "BATCH_INCOMPLETE"
     BLOCKHASH_EXPIRED = "BLOCKHASH_EXPIRED"
+    #: every endpoint refused the signed bytes for good, and now they are provably dead
+    CHAIN_REJECTED = "CHAIN_REJECTED"
+    #: a simulation shows more leaving undeclared than the owner's text said
+    OUTFLOW_NOT_APPROVED = "OUTFLOW_NOT_APPROVED"
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -181,6 +187,8 @@ class Followed(msgspec.Struct, frozen=True):
     confirmations: int | None
     fee: int | None
     error: str | None
+    #: when every endpoint had refused the bytes for good; None once one took them after all
+    rejected_at: int | None
     created_at: int
     finished_at: int | None
 

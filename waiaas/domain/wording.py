@@ -28,12 +28,19 @@ class Worded(msgspec.Struct, frozen=True):
     effect: Effect
     data_digest: str | None
     display: str
+    #: False: not what the request says, but what a simulation saw leave
+    declared: bool = True
 
 
 def worded(request: Request, network: Network, sender: str) -> tuple[Worded, ...]:
     """Every effect of a canonical request of `sender`, in order."""
     found = effects(request, chain_of(network), sender=sender)
     return tuple(_worded(effect, _item(request, effect), network) for effect in found)
+
+
+def worded_undeclared(found: Iterable[Effect], network: Network) -> tuple[Worded, ...]:
+    """What a simulation saw leave beyond the request; where a payment goes nobody knows, only through whom."""
+    return tuple(Worded(effect, None, _undeclared(effect, network), declared=False) for effect in found)
 
 
 def summary(words: Sequence[Worded], network: Network) -> str:
@@ -91,6 +98,12 @@ def _display(effect: Effect, data_digest: str | None, network: Network) -> str:
             return f"{kind} {effect.counterparty}{method} with data of SHA-256 {data_digest}"
         case _:
             return f"send {_amount(effect, network)} to {effect.counterparty}"
+
+
+def _undeclared(effect: Effect, network: Network) -> str:
+    if effect.kind == "APPROVE":
+        return f"let {effect.counterparty} spend up to {_amount(effect, network)}"
+    return f"lose {_amount(effect, network)} through {effect.counterparty}"
 
 
 def _asset(effect: Effect) -> str:

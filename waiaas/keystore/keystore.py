@@ -17,6 +17,7 @@ from waiaas.errors import (
     KeystoreError,
     KeystoreLocked,
     KeyUnreadable,
+    KeyUnwritable,
     ValidationFailed,
     WrongPassword,
 )
@@ -131,15 +132,17 @@ class Keystore:
             self._try(agent_id, stored)
             self._keys[agent_id] = stored
         except OSError as fault:
-            raise KeystoreError(f"{path.name} cannot be written: {fault.strerror}") from fault
+            raise KeyUnwritable(f"{path.name} cannot be written: {fault.strerror}") from fault
         finally:
             key.wipe()
 
     def forget(self, agent_id: str) -> None:
         """Delete the file of a creation that failed, if it got that far."""
         self._keys.pop(agent_id, None)
-        self._path(agent_id).unlink(missing_ok=True)
-        sync_directory(self._directory)
+        path = self._path(agent_id)
+        if path.exists():
+            path.unlink()
+            sync_directory(self._directory)
 
     def retire(self, agent_id: str) -> None:
         """Move the file of a terminated agent aside, for money may still arrive; nothing if that was done before."""

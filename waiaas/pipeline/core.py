@@ -12,13 +12,15 @@ from waiaas.db import Database
 from waiaas.db.cache import Cache
 from waiaas.domain.agent import Agent
 from waiaas.domain.chain import Network
-from waiaas.domain.control import KillSwitch
+from waiaas.domain.gap import Gap
 from waiaas.domain.policy import Policy
 from waiaas.domain.session import Session
+from waiaas.domain.switch import KillSwitch
 from waiaas.keystore import Keystore
 from waiaas.metrics import Metrics
 from waiaas.pipeline.books import Books
 from waiaas.pipeline.lanes import Lanes
+from waiaas.pipeline.pace import Pace
 from waiaas.pipeline.usages import Usages
 from waiaas.pipeline.watch import Watch
 from waiaas.repositories import agents, policies, sessions, switch
@@ -56,6 +58,8 @@ class Core:
         self.held: KillSwitch | None = None
         #: one thing at a time: storing what is held, and lifting it
         self.switching, self.recovering = asyncio.Lock(), asyncio.Lock()
+        #: what the database does not know since an older one was put in its place; None if that never was
+        self.gap: Gap | None = None
         #: agents whose key cannot be used, and why
         self.quarantined: dict[str, str] = {}
         #: why rows wait, by transaction id; found out again after a restart
@@ -67,6 +71,7 @@ class Core:
         self.books = Books(db, clock)
         self.usages = Usages(db)
         self.lanes = Lanes(db)
+        self.paces: dict[Network, Pace] = defaultdict(lambda: Pace(clock))
         #: landed attempts → looks in a row at which their block was gone
         self._misses: Counter[str] = Counter()
         self.watch = Watch(db)

@@ -1,5 +1,6 @@
 """How a transaction ends without landing: one list of statements for every reason."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from waiaas.db import Statement
@@ -11,6 +12,13 @@ TOLD = {
     Status.CANCELLED: (AuditEvent.TX_CANCELLED, EventType.TX_CANCELLED),
     Status.EXPIRED: (AuditEvent.TX_EXPIRED, EventType.TX_EXPIRED),
     Status.FAILED: (AuditEvent.TX_FAILED, EventType.TX_FAILED),
+}
+#: what a stop says of all that it takes with it
+STOPPED = {
+    Reason.KILL_SWITCH: "The kill switch was thrown before this was signed.",
+    Reason.AGENT_TERMINATED: "The agent was terminated before this was signed.",
+    Reason.AGENT_SUSPENDED: "The agent was suspended before this was signed.",
+    Reason.SESSION_REVOKED: "The session was revoked before this was signed.",
 }
 
 
@@ -37,3 +45,12 @@ def end_unspent(
 def closing(tx: Transaction, now: int) -> list[Statement]:
     """For every commit that takes a transaction out of QUEUED without its owner: nobody decides it any more."""
     return [approvals.close(tx.id, now)] if tx.status is Status.QUEUED else []
+
+
+def cancel_all(open_rows: Iterable[Transaction], code: Reason, now: int, actor: Actor) -> list[Statement]:
+    """PENDING and QUEUED → CANCELLED, for the commit of the stop itself; stale if one of them moved meanwhile."""
+    return [
+        statement
+        for tx in open_rows
+        for statement in end_unspent(tx, Status.CANCELLED, code, STOPPED[code], now, actor)
+    ]

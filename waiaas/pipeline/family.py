@@ -6,16 +6,18 @@ child's own commit, so that no crash leaves the two telling different stories.
 
 from typing import Any
 
+import msgspec
 import structlog
 
 from waiaas.db import Database, Statement
+from waiaas.domain.chain import native_of
 from waiaas.domain.event import SYSTEM, Actor, AuditEvent, EventType
 from waiaas.domain.transaction import FINAL, Reason, Status, Transaction, TransactionType
 from waiaas.errors import StaleState
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.each import each
 from waiaas.pipeline.end import TOLD, closing, end_unspent
-from waiaas.repositories import audit, outbox, transactions
+from waiaas.repositories import audit, outbox, queue, transactions
 
 log = structlog.get_logger()
 
@@ -39,17 +41,18 @@ async def signed(db: Database, child: Transaction, now: int) -> list[Statement]:
     return [
         transactions.mark_submitted(parent.id, tx_hash=None, now=now),
         audit.record(AuditEvent.TX_SUBMITTED, SYSTEM, now, parent.about, child=child.id),
-        outbox.emit(EventType.TX_SUBMITTED, now, parent.about, child=child.id),
+        # its items have their own
+        outbox.emit(EventType.TX_SUBMITTED, now, parent.about, txHash=None),
     ]
 
 
-async def confirmed(db: Database, child: Transaction, now: int) -> list[Statement]:
-    """The parent's end, if this was the last item that something was still expected of."""
+async def confirmed(db: Database, child: Transaction, fee: str, now: int) -> list[Statement]:
+    """The parent's end, if this was the last item that something was still expected of; `fee` as in the child's row."""
     parent = await _parent(db, child)
     if parent is None or parent.type is not TransactionType.BATCH:
         return []
     others = [tx for tx in await transactions.children(db, parent.id) if tx.id != child.id]
-    return _end_batch(parent, others, True, now)
+    return _end_batch(parent, [*others, msgspec.structs.replace(child, status=Status.CONFIRMED, fee=fee)], now)
 
 
 async def ending(
@@ -95,19 +98,22 @@ async def failed(db: Database, child: Transaction, code: str, error: str, now: i
         for tx in waiting
         for statement in end_unspent(tx, Status.CANCELLED, Reason.BATCH_INCOMPLETE, INCOMPLETE, now)
     ]
+    codes = {tx.id: Reason.BATCH_INCOMPLETE for tx in waiting}
+    ended = [msgspec.structs.replace(tx, error_code=codes.get(tx.id, tx.error_code)) for tx in others]
+    ended.append(msgspec.structs.replace(child, error_code=code))
     landed = any(tx.status is Status.CONFIRMED for tx in others)
-    return [*cancelled, *_end(parent, landed, code, error, now)]
+    return [*cancelled, *_end(parent, ended, landed, code, error, now)]
 
 
 async def end_orphans(core: Core) -> None:
     """A stop cancelled the children that waited: what nothing is expected of any more ends by the same rules."""
-    await each(*(_end_orphan(core, parent) for parent in await transactions.orphans(core.db)))
+    await each(*(_end_orphan(core, parent) for parent in await queue.orphans(core.db)))
 
 
 async def _end_orphan(core: Core, parent: Transaction) -> None:
     now, children = core.clock.now(), await transactions.children(core.db, parent.id)
     if parent.type is TransactionType.BATCH:
-        await core.db.commit(*_end_batch(parent, children, False, now))
+        await core.db.commit(*_end_batch(parent, children, now))
         return
     ended = next(child for child in children if child.status is not Status.CONFIRMED)
     assert ended.error_code is not None
@@ -115,32 +121,49 @@ async def _end_orphan(core: Core, parent: Transaction) -> None:
     await core.db.commit(*await failed(core.db, ended, ended.error_code, ended.error, now))
 
 
-def _end_batch(parent: Transaction, others: list[Transaction], landed: bool, now: int) -> list[Statement]:
-    if any(tx.status not in FINAL for tx in others):
+def _end_batch(parent: Transaction, items: list[Transaction], now: int) -> list[Statement]:
+    if any(tx.status not in FINAL for tx in items):
         return []
-    missing = next((tx for tx in others if tx.status is not Status.CONFIRMED), None)
+    missing = next((tx for tx in items if tx.status is not Status.CONFIRMED), None)
     if missing is not None:
-        landed = landed or any(tx.status is Status.CONFIRMED for tx in others)
-        return _end(parent, landed, missing.error_code or Reason.BATCH_INCOMPLETE, missing.error or INCOMPLETE, now)
+        landed = any(tx.status is Status.CONFIRMED for tx in items)
+        code, error = missing.error_code or Reason.BATCH_INCOMPLETE, missing.error or INCOMPLETE
+        return _end(parent, items, landed, code, error, now)
     return [
         transactions.mark_confirmed(parent.id, tx_hash=None, fee=None, now=now),
-        audit.record(AuditEvent.TX_CONFIRMED, SYSTEM, now, parent.about, items=len(others) + 1),
-        outbox.emit(EventType.TX_CONFIRMED, now, parent.about, items=len(others) + 1),
+        audit.record(AuditEvent.TX_CONFIRMED, SYSTEM, now, parent.about, items=len(items)),
+        outbox.emit(EventType.TX_CONFIRMED, now, parent.about, txHash=None, fee=_paid(items)),
     ]
 
 
-def _end(parent: Transaction, landed: bool, code: str, error: str, now: int) -> list[Statement]:
+def _paid(items: list[Transaction]) -> dict[str, str]:
+    """What the items cost together, in the form of `transactions.fee`."""
+    fees = [msgspec.json.decode(tx.fee, type=dict[str, str]) for tx in items if tx.fee is not None]
+    return {"amount": str(sum(int(fee["amount"]) for fee in fees)), "asset": native_of(items[0].network).asset}
+
+
+def _end(
+    parent: Transaction, items: list[Transaction], landed: bool, code: str, error: str, now: int
+) -> list[Statement]:
     """PARTIAL_FAILURE if an item landed, FAILED if it had only begun, CANCELLED before that."""
     to = Status.CANCELLED if parent.status in (Status.PENDING, Status.QUEUED) else Status.FAILED
     audited, event = TOLD[to]
+    told: dict[str, Any] = {"errorCode": code, "error": error}
     if landed:
         to, audited, event = Status.PARTIAL_FAILURE, AuditEvent.TX_PARTIAL_FAILURE, EventType.TX_PARTIAL_FAILURE
+        told["children"] = _children(items)
     return [
         transactions.mark_ended(parent.id, was=parent.status, to=to, error=error, error_code=code, now=now),
         *closing(parent, now),
         audit.record(audited, SYSTEM, now, parent.about, code=code),
-        outbox.emit(event, now, parent.about, errorCode=code, error=error),
+        outbox.emit(event, now, parent.about, **told),
     ]
+
+
+def _children(items: list[Transaction]) -> list[dict[str, Any]]:
+    """Every item in order, with the code it ended with; None: it is CONFIRMED."""
+    ordered = sorted(items, key=lambda tx: tx.batch_index or 0)
+    return [{"id": tx.id, "batchIndex": tx.batch_index, "errorCode": tx.error_code} for tx in ordered]
 
 
 async def _parent(db: Database, child: Transaction) -> Transaction | None:

@@ -10,7 +10,7 @@ from waiaas.db import Database
 from waiaas.domain.chain import Network
 from waiaas.domain.transaction import AttemptStatus, Transaction
 from waiaas.errors import NonceLaneBusy
-from waiaas.repositories import attempts, transactions
+from waiaas.repositories import attempts, queue, transactions
 
 
 class Lanes:
@@ -35,7 +35,7 @@ class Lanes:
 
     async def _check_batches(self, tx: Transaction) -> None:
         """While a batch is under way only its own items take nonces, so that they are consecutive."""
-        running = await transactions.running_batch(self._db, tx.agent_id)
+        running = await queue.running_batch(self._db, tx.agent_id)
         if running is not None and running not in await transactions.ancestors(self._db, tx):
             raise NonceLaneBusy()
 

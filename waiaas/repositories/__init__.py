@@ -1,1 +1,1 @@
-"""The only SQL in Python: a module per table; reads are async functions, writes return Statements."""
+"""The only SQL in Python: modules by table; reads are async functions, writes return Statements."""

@@ -46,6 +46,10 @@ MARK_SUSPENDED = """
 UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason = :reason, updated_at = :now
  WHERE id = :id AND status = 'ACTIVE'
 """
+MARK_SUSPENDED_FOR = """
+UPDATE agents SET suspension_reason = :reason, updated_at = :now
+ WHERE id = :id AND status = 'SUSPENDED' AND suspension_reason IS NOT :reason
+"""
 MARK_RESUMED = """
 UPDATE agents SET status = 'ACTIVE', suspended_at = NULL, suspension_reason = NULL, updated_at = :now
  WHERE id = :id AND status = 'SUSPENDED'
@@ -56,6 +60,12 @@ UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason =
  WHERE status = 'ACTIVE' AND id IN (SELECT value FROM json_each(:ids))
 """
 NONE_ACTIVE = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM agents WHERE status = 'ACTIVE')"
+STANDING = "SELECT id, suspension_reason FROM agents WHERE status IN ('ACTIVE', 'SUSPENDED') ORDER BY id"
+SUSPEND_ALL = """
+UPDATE agents SET status = 'SUSPENDED', suspended_at = COALESCE(suspended_at, :now), suspension_reason = :reason,
+       updated_at = :now
+ WHERE status IN ('ACTIVE', 'SUSPENDED')
+"""
 SUSPENDED_FOR = "SELECT id FROM agents WHERE status = 'SUSPENDED' AND suspension_reason = :reason ORDER BY id"
 RESUME_THESE = """
 UPDATE agents SET status = 'ACTIVE', suspended_at = NULL, suspension_reason = NULL, updated_at = :now
@@ -157,6 +167,11 @@ async def owner_addresses(db: Database) -> set[str]:
     return {row["owner_address"] for row in await db.fetch_all(OWNERS)}
 
 
+async def standing(db: Database) -> dict[str, str | None]:
+    """Agents that are ACTIVE, or SUSPENDED and why, by id."""
+    return {row["id"]: row["suspension_reason"] for row in await db.fetch_all(STANDING)}
+
+
 async def suspended_for(db: Database, reason: str) -> list[str]:
     """Ids of the agents suspended for this reason."""
     return [row["id"] for row in await db.fetch_all(SUSPENDED_FOR, {"reason": reason})]
@@ -213,6 +228,11 @@ def mark_suspended(agent_id: str, reason: str, now: int) -> Statement:
     return Statement(MARK_SUSPENDED, {"id": agent_id, "reason": reason, "now": now}, touches=f"agent:{agent_id}")
 
 
+def mark_suspended_for(agent_id: str, reason: str, now: int) -> Statement:
+    """SUSPENDED for something else → for this reason, so that who ends the other does not let it go on."""
+    return Statement(MARK_SUSPENDED_FOR, {"id": agent_id, "reason": reason, "now": now}, touches=f"agent:{agent_id}")
+
+
 def mark_resumed(agent_id: str, now: int) -> Statement:
     """SUSPENDED → ACTIVE, whatever it was suspended for."""
     return Statement(MARK_RESUMED, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
@@ -222,6 +242,11 @@ def suspend_these(ids: Sequence[str], reason: str, now: int) -> Statement:
     """ACTIVE → SUSPENDED for all of them; stale if one has moved."""
     params = {"ids": msgspec.json.encode(ids).decode(), "reason": reason, "now": now}
     return Statement(SUSPEND_THESE, params, expect=len(ids), touches="agent:*")
+
+
+def suspend_all(reason: str, now: int) -> Statement:
+    """ACTIVE → SUSPENDED for every agent; those that were SUSPENDED before are so for this reason from now on."""
+    return Statement(SUSPEND_ALL, {"reason": reason, "now": now}, expect=None, touches="agent:*")
 
 
 def none_active() -> Statement:

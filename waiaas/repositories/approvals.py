@@ -3,14 +3,12 @@
 from waiaas.db import Database, Statement
 from waiaas.domain.approval import Approval
 from waiaas.repositories.rows import to_struct
+from waiaas.repositories.transactions import LINE
 
-COLUMNS = "id, tx_id, expires_at, approved_at, rejected_at, closed_at, max_fee, created_at"
+COLUMNS = "id, tx_id, expires_at, approved_at, rejected_at, closed_at, max_fee, created_at, undeclared"
 FIND = f"SELECT {COLUMNS} FROM pending_approvals WHERE tx_id = :tx_id"
 OF_FAMILY = f"""
-WITH RECURSIVE line(id, parent_id) AS (
-  SELECT id, parent_id FROM transactions WHERE id = :tx_id
-  UNION ALL
-  SELECT t.id, t.parent_id FROM transactions t JOIN line ON t.id = line.parent_id)
+WITH RECURSIVE {LINE}
 SELECT {COLUMNS} FROM pending_approvals
  WHERE tx_id IN (SELECT id FROM line) AND approved_at IS NOT NULL AND max_fee IS NOT NULL
 """
@@ -21,14 +19,17 @@ VALUES (:id, :tx_id, :expires_at, :expires_at, :now)
 """
 APPROVE = """
 UPDATE pending_approvals
-   SET approved_at = :now, owner_address = :address, owner_signature = :signature, signed_message = :message,
-       digest = :digest, max_fee = :max_fee
+   SET approved_at = :now, owner_address = :address, max_fee = :max_fee
  WHERE tx_id = :tx_id AND approved_at IS NULL AND rejected_at IS NULL AND closed_at IS NULL AND expires_at > :now
+   AND undeclared IS :undeclared
+"""
+SEE = """
+UPDATE pending_approvals SET undeclared = :undeclared
+ WHERE tx_id = :tx_id AND approved_at IS NULL AND rejected_at IS NULL AND closed_at IS NULL
 """
 REJECT = """
 UPDATE pending_approvals
-   SET rejected_at = :now, owner_address = :address, owner_signature = :signature, signed_message = :message,
-       digest = :digest
+   SET rejected_at = :now, owner_address = :address
  WHERE tx_id = :tx_id AND approved_at IS NULL AND rejected_at IS NULL AND closed_at IS NULL AND expires_at > :now
 """
 CLOSE = """
@@ -55,18 +56,23 @@ def open_approval(approval: Approval) -> Statement:
     return Statement(OPEN, {**params, "now": approval.created_at})
 
 
-def approve(
-    tx_id: str, *, address: str, signature: str, message: str, digest: str, max_fee: int, now: int
-) -> Statement:
-    """The owner's yes, with what was signed; stale once it is decided, closed or, at `expires_at`, run out."""
-    signed = {"address": address, "signature": signature, "message": message, "digest": digest}
-    return Statement(APPROVE, {"tx_id": tx_id, **signed, "max_fee": str(max_fee), "now": now})
+def approve(tx_id: str, *, address: str, max_fee: int, undeclared: str | None, now: int) -> Statement:
+    """The owner's yes, by this address; stale once it is decided, closed or, at `expires_at`, run out.
+
+    Stale too if a simulation has seen something else than `undeclared` leave meanwhile.
+    """
+    bound = {"max_fee": str(max_fee), "undeclared": undeclared}
+    return Statement(APPROVE, {"tx_id": tx_id, "address": address, **bound, "now": now})
 
 
-def reject(tx_id: str, *, address: str, signature: str, message: str, digest: str, now: int) -> Statement:
-    """The owner's no, with what was signed; stale as `approve` is."""
-    signed = {"address": address, "signature": signature, "message": message, "digest": digest}
-    return Statement(REJECT, {"tx_id": tx_id, **signed, "now": now})
+def see(tx_id: str, undeclared: str | None) -> Statement:
+    """What a simulation now sees leave undeclared, for the text; nothing once it is decided or closed."""
+    return Statement(SEE, {"tx_id": tx_id, "undeclared": undeclared}, expect=None)
+
+
+def reject(tx_id: str, *, address: str, now: int) -> Statement:
+    """The owner's no, by this address; stale as `approve` is."""
+    return Statement(REJECT, {"tx_id": tx_id, "address": address, "now": now})
 
 
 def close(tx_id: str, now: int) -> Statement:

@@ -11,7 +11,7 @@ from waiaas.repositories.rows import decodable, to_struct
 
 FOLLOWED = """id, tx_id, number, kind, network, signer, tx_hash, nonce, blockhash, last_valid_block_height,
        context_slot, max_fee, status, broadcasts, endpoint, first_broadcast_at, last_broadcast_at, last_seen_at,
-       block_number, block_hash, confirmations, fee, error, created_at, finished_at"""
+       block_number, block_hash, confirmations, fee, error, rejected_at, created_at, finished_at"""
 COLUMNS = f"{FOLLOWED}, raw"
 GET = f"SELECT {COLUMNS} FROM attempts WHERE id = :id"
 #: without the bytes: it is read at every look, for thousands of rows
@@ -30,14 +30,20 @@ VALUES (:id, :tx_id, :number, :kind, :network, :signer, :tx_hash, :raw, :nonce, 
 """
 SENT = """
 UPDATE attempts SET broadcasts = broadcasts + 1, endpoint = :endpoint, last_broadcast_at = :now,
-       first_broadcast_at = COALESCE(first_broadcast_at, :now)
+       first_broadcast_at = COALESCE(first_broadcast_at, :now), rejected_at = NULL
  WHERE id = :id
 """
 REFUSED = "UPDATE attempts SET error = :error, last_broadcast_at = :now WHERE id = :id AND status = 'LIVE'"
-SEEN = "UPDATE attempts SET last_seen_at = :now, block_number = :block WHERE id = :id AND status = 'LIVE'"
+REJECTED = """
+UPDATE attempts SET error = :error, last_broadcast_at = :now, rejected_at = COALESCE(rejected_at, :now)
+ WHERE id = :id AND status = 'LIVE'
+"""
+SEEN = """
+UPDATE attempts SET last_seen_at = :now, block_number = :block, rejected_at = NULL WHERE id = :id AND status = 'LIVE'
+"""
 LAND = """
 UPDATE attempts SET status = 'LANDED', last_seen_at = :now, block_number = :block, block_hash = :block_hash,
-       confirmations = :confirmations, fee = :fee, error = :error, finished_at = :finished_at
+       confirmations = :confirmations, fee = :fee, error = :error, rejected_at = NULL, finished_at = :finished_at
  WHERE id = :id AND status IN ('LIVE', 'REPLACED')
 """
 FINALIZE = """
@@ -163,6 +169,11 @@ def sent(attempt_id: str, endpoint: str, now: int) -> Statement:
 def refused(attempt_id: str, error: str, now: int) -> Statement:
     """No endpoint took the bytes; what the last one said. They may land all the same."""
     return Statement(REFUSED, {"id": attempt_id, "error": error, "now": now})
+
+
+def rejected(attempt_id: str, error: str, now: int) -> Statement:
+    """Every endpoint refused the bytes for good. Who has them already may still let them land."""
+    return Statement(REJECTED, {"id": attempt_id, "error": error, "now": now})
 
 
 def seen(attempt_id: str, block: int, now: int) -> Statement:

@@ -20,6 +20,8 @@ VALUES (:timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :detail
 #: what an agent's key did elsewhere, as told of so far
 STRANGERS = "SELECT details FROM audit_log WHERE event_type = 'UNKNOWN_SPEND' AND agent_id = :agent_id"
 HEAD = "SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1"
+AT = "SELECT hash FROM audit_log WHERE id = :id"
+NEWEST = "SELECT timestamp FROM audit_log ORDER BY id DESC LIMIT 1"
 
 
 def _audit_link(previous: str | None, installation: str, *row: Any) -> str:
@@ -66,3 +68,15 @@ async def head(db: Database) -> tuple[int, str] | None:
     """Id and hash of the newest row; None in an empty log."""
     row = await db.fetch_one(HEAD)
     return (row["id"], row["hash"]) if row else None
+
+
+async def hash_at(db: Database, audit_id: int) -> str | None:
+    """The hash of one row; None if there is no such row."""
+    row = await db.fetch_one(AT, {"id": audit_id})
+    return row["hash"] if row else None
+
+
+async def newest_at(db: Database) -> int | None:
+    """When the newest row was written; None in an empty log."""
+    row = await db.fetch_one(NEWEST)
+    return row["timestamp"] if row else None

@@ -19,7 +19,8 @@ COUNTED = """
    AND (o.tx_id IS NULL OR t.parent_id IS NULL AND t.origin = 'send')
    AND (o.event_type <> 'TX_REQUESTED' OR t.tier IS NOT NULL)
    AND (o.event_type <> 'TX_FAILED' OR t.error_code NOT IN (
-     'CANCELLED_ON_CHAIN', 'KILL_SWITCH', 'AGENT_SUSPENDED', 'AGENT_TERMINATED', 'SESSION_REVOKED'))
+     'CANCELLED_ON_CHAIN', 'KILL_SWITCH', 'AGENT_SUSPENDED', 'AGENT_TERMINATED', 'SESSION_REVOKED',
+     'RESTORED'))
 """
 COLUMNS = "o.seq, o.event_type, o.agent_id, o.tx_id, o.created_at"
 #: bounded by seq, so that events that are not counted are passed over once

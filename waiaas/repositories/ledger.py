@@ -10,6 +10,7 @@ from waiaas.domain.history import Entry
 from waiaas.domain.ledger import LedgerKind, LedgerRow, LedgerState, OpenAllowance
 from waiaas.domain.usage import SessionSpend
 from waiaas.errors import AgentNotFound
+from waiaas.repositories.transactions import LINE
 
 COLUMNS = "id, agent_id, session_id, tx_id, asset, kind, spender, state, reserved, settled, created_at, settled_at"
 CHANGED = f"""
@@ -39,10 +40,7 @@ SELECT {COLUMNS} FROM spend_ledger WHERE tx_id IN (SELECT id FROM transactions W
 """
 #: of everything that hangs on the same approval: a batch with its items, an approval with its reset
 FEES_BESIDE = f"""
-WITH RECURSIVE line(id, parent_id) AS (
-  SELECT id, parent_id FROM transactions WHERE id = :tx_id
-  UNION ALL
-  SELECT t.id, t.parent_id FROM transactions t JOIN line ON t.id = line.parent_id),
+WITH RECURSIVE {LINE},
 family(id) AS (
   SELECT id FROM line WHERE parent_id IS NULL
   UNION ALL

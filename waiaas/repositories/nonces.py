@@ -29,6 +29,7 @@ DELETE FROM nonces
  WHERE subject = :agent_id
     OR EXISTS (SELECT 1 FROM transactions t WHERE t.id = nonces.subject AND t.agent_id = :agent_id)
 """
+VOID = "DELETE FROM nonces"
 SWEEP = "DELETE FROM nonces WHERE expires_at <= :now"
 
 #: the action of a nonce that is bound to nothing
@@ -83,6 +84,11 @@ def keep_newest_of(subject: str, most: int) -> Statement:
 def void_of_agent(agent_id: str) -> Statement:
     """Every text about the agent or one of its transactions: its owner is another one now."""
     return Statement(VOID_OF_AGENT, {"agent_id": agent_id}, expect=None)
+
+
+def void() -> Statement:
+    """Every text there is."""
+    return Statement(VOID, {}, expect=None)
 
 
 def sweep(now: int) -> Statement:

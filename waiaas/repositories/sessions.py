@@ -28,13 +28,7 @@ WITH RECURSIVE tree(id) AS (
   SELECT s.id FROM sessions s JOIN tree ON s.parent_id = tree.id)
 SELECT id FROM tree
 """
-NOT_REVOKED_TREE = """
-WITH RECURSIVE tree(id) AS (
-  VALUES (:session_id)
-  UNION ALL
-  SELECT s.id FROM sessions s JOIN tree ON s.parent_id = tree.id)
-SELECT s.id FROM tree JOIN sessions s ON s.id = tree.id WHERE s.revoked_at IS NULL ORDER BY s.id
-"""
+NOT_REVOKED_TREE = f"SELECT id FROM sessions WHERE id IN ({TREE}) AND revoked_at IS NULL ORDER BY id"
 LIVE_CHILDREN = """
 SELECT COUNT(*) AS n FROM sessions WHERE parent_id = :id AND revoked_at IS NULL AND expires_at > :now
 """
@@ -88,13 +82,8 @@ UPDATE sessions
    AND absolute_expires_at >= :expires_at
 """
 NOTE_EXPIRING = "UPDATE sessions SET expiring_noted_at = :now WHERE id = :id AND expiring_noted_at IS NULL"
-REVOKE = """
-WITH RECURSIVE tree(id) AS (
-  VALUES (:id)
-  UNION ALL
-  SELECT s.id FROM sessions s JOIN tree ON s.parent_id = tree.id)
-UPDATE sessions SET revoked_at = :now, revoked_reason = :reason
- WHERE revoked_at IS NULL AND id IN (SELECT id FROM tree)
+REVOKE = f"""
+UPDATE sessions SET revoked_at = :now, revoked_reason = :reason WHERE revoked_at IS NULL AND id IN ({TREE})
 """
 REVOKE_OF_AGENT = """
 UPDATE sessions SET revoked_at = :now, revoked_reason = :reason WHERE agent_id = :agent_id AND revoked_at IS NULL
@@ -212,7 +201,7 @@ def note_expiring(session_id: str, now: int) -> Statement:
 
 def revoke(session_id: str, reason: str, now: int, *, sessions: int = 1) -> Statement:
     """Dead from this commit on, with everything below; stale unless that makes exactly so many `sessions`."""
-    params = {"id": session_id, "reason": reason, "now": now}
+    params = {"session_id": session_id, "reason": reason, "now": now}
     return Statement(REVOKE, params, expect=sessions, touches="session:*" if sessions > 1 else f"session:{session_id}")
 
 

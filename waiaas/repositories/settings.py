@@ -12,6 +12,7 @@ INSERT INTO key_value_store (key, value, updated_at) VALUES (:key, :value, :now)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
 """
 SWAP = "UPDATE key_value_store SET value = :value, updated_at = :now WHERE key = :key AND value = :was"
+FORGET = "DELETE FROM key_value_store WHERE key IN (SELECT value FROM json_each(:keys))"
 RAISE_POLICY_VERSION = """
 UPDATE key_value_store SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT), updated_at = :now
  WHERE key = 'policy_version'
@@ -34,6 +35,11 @@ def swap(key: str, was: Any, value: Any, now: int) -> Statement:
     """Write a key that holds `was`; stale if it holds anything else by now."""
     params = {"key": key, "was": msgspec.json.encode(was).decode(), "value": msgspec.json.encode(value).decode()}
     return Statement(SWAP, {**params, "now": now})
+
+
+def forget(*keys: str) -> Statement:
+    """As if they had never been written."""
+    return Statement(FORGET, {"keys": msgspec.json.encode(keys).decode()}, expect=None)
 
 
 def raise_policy_version(now: int) -> Statement:

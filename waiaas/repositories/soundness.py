@@ -14,7 +14,6 @@ JSON_COLUMNS = (
     ("transactions", "request"),
     ("transactions", "decision"),
     ("transactions", "provenance"),
-    ("transactions", "metadata"),
     ("audit_log", "details"),
     ("outbox", "payload"),
 )

@@ -1,7 +1,7 @@
 """`kill_switch`: one row; the guards that accepting, starting and signing carry, and its own three steps."""
 
 from waiaas.db import Database, Statement
-from waiaas.domain.control import KillSwitch
+from waiaas.domain.switch import KillSwitch
 from waiaas.errors import StorageCorrupt
 from waiaas.repositories.rows import to_struct
 

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from waiaas.domain.agent import Agent, AgentStatus, OwnerState
 from waiaas.domain.chain import Chain, Network
+from waiaas.domain.gap import Gap
 from waiaas.wire.body import Body, Digits, Id, Limit, Name, Seconds, StrictBody
 
 
@@ -55,6 +56,9 @@ class AgentDetailResponse(AgentResponse, frozen=True):
     owner_verified: bool
     owner_state: OwnerState
     updated_at: Seconds
+    #: of an agent suspended as `restored`: resuming it accepts that nothing is known of this time
+    lost_from: Seconds | UnsetType = UNSET
+    lost_to: Seconds | UnsetType = UNSET
 
 
 class AgentListResponse(Body, frozen=True):
@@ -78,7 +82,7 @@ class InFlight(Body, frozen=True):
     tx_hash: str
 
 
-class AgentSuspendResponse(AgentDetailResponse, frozen=True):
+class AgentSuspendResponse(AgentDetailResponse, frozen=True, kw_only=True):
     """The suspended agent: how many transactions were cancelled, and what was signed before and may still land."""
 
     cancelled: int
@@ -125,12 +129,14 @@ def agent_response(agent: Agent) -> AgentResponse:
     )
 
 
-def agent_detail(agent: Agent) -> AgentDetailResponse:
-    """The agent with its owner."""
+def agent_detail(agent: Agent, gap: Gap | None = None) -> AgentDetailResponse:
+    """The agent with its owner, and the gap for which it is suspended."""
     return AgentDetailResponse(
         **msgspec.structs.asdict(agent_response(agent)),
         owner_address=agent.owner_address,
         owner_verified=agent.owner_verified,
         owner_state=agent.owner_state,
         updated_at=agent.updated_at,
+        lost_from=UNSET if gap is None else gap.lost_from,
+        lost_to=UNSET if gap is None else gap.lost_to,
     )

@@ -58,6 +58,8 @@ class OwnerEffect(Body, frozen=True):
     data_digest: str | None
     #: in words, as the text has it
     display: str
+    #: false: the request does not say it, a simulation saw it
+    declared: bool
 
 
 class OwnerMessageResponse(Body, frozen=True, kw_only=True):
@@ -122,4 +124,5 @@ def owner_effect(word: Worded) -> OwnerEffect:
         selector=effect.selector,
         data_digest=word.data_digest,
         display=word.display,
+        declared=word.declared,
     )

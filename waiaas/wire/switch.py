@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from waiaas.domain.chain import Network
-from waiaas.domain.control import KillSwitch
 from waiaas.domain.event import OPERATOR
+from waiaas.domain.switch import KillSwitch
 from waiaas.domain.transaction import InFlight
 from waiaas.wire.body import Body, Id, Seconds
 

@@ -134,7 +134,7 @@ class Decision(Body, frozen=True):
 
 
 class WaitingFor(Body, frozen=True):
-    """Why it does not go on: FEE_CAP, FEE_BUDGET, NONCE_LANE, CHAIN_UNREACHABLE, or the code of an error."""
+    """Why it does not go on: FEE_CAP, FEE_BUDGET, NONCE_LANE, CHAIN_UNREACHABLE, or the code of what refuses it."""
 
     reason: str
     since: Seconds

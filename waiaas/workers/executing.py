@@ -9,8 +9,8 @@ from waiaas.domain.chain import Network
 from waiaas.domain.transaction import Transaction
 from waiaas.errors import NoEndpoint, NonceLaneBusy, Transient, WaiaasError
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.execute import execute
-from waiaas.repositories import transactions
+from waiaas.pipeline.signing.execute import execute
+from waiaas.repositories import queue
 from waiaas.workers.loop import Crew
 
 #: rows of one network that are built and signed at the same time; another network's trouble takes no place here
@@ -39,7 +39,7 @@ class Executing:
         """Start what can be started; while the kill switch is being thrown, its commit ends what waits."""
         if self._core.held is not None:
             return None
-        for network in await transactions.networks_at_work(self._core.db):
+        for network in await queue.networks_at_work(self._core.db):
             await self._fill(network)
         # whatever wakes it meanwhile shares one look
         await asyncio.sleep(SHARED_SECONDS)
@@ -58,7 +58,7 @@ class Executing:
     async def _fill(self, network: Network) -> None:
         after: str | None = ""
         while after is not None and self._is_open(network):
-            rows, after = await transactions.to_execute(self._core.db, network, after=after, limit=PAGE)
+            rows, after = await queue.to_execute(self._core.db, network, after=after, limit=PAGE)
             for tx in rows:
                 if self._is_open(network) and self._is_free(tx):
                     self._busy[network] += 1

@@ -7,10 +7,13 @@ import msgspec
 import structlog
 
 from waiaas.clock import Clock
-from waiaas.db import Database
+from waiaas.db import Database, Statement
 from waiaas.domain.event import SYSTEM, AuditEvent
+from waiaas.domain.gap import Gap
 from waiaas.errors import ClockWentBack
-from waiaas.files import write_atomic
+from waiaas.files import read_bytes, write_atomic
+from waiaas.pipeline.core import Core
+from waiaas.pipeline.stops import restored
 from waiaas.repositories import audit, settings
 
 #: a wall clock before this has not been set since power-on (2024-01-01)
@@ -64,29 +67,82 @@ class Marker:
         self._marked = audit_id
 
 
-async def open_marker(db: Database, clock: Clock, path: Path, installation: str, *, accept_clock: bool) -> Marker:
-    """Begin a new epoch; ClockWentBack if the wall clock is behind what the database saw, unless that is accepted."""
+async def first_mark(db: Database, clock: Clock, path: Path, installation: str) -> None:
+    """The mark of a new wallet: from here on one that is missing was taken away."""
+    if not await asyncio.to_thread(path.exists):
+        await Marker(db, clock, path, installation, epoch=0).close()
+
+
+async def open_marker(core: Core, path: Path, *, accept_clock: bool) -> Marker:
+    """Begin a new epoch, before anything else runs; in a database that went back in time everything is void first.
+
+    ClockWentBack if the wall clock is behind what the database saw, unless that is accepted. The mark is replaced after
+    the commit: a start that is cut short finds the old one again.
+    """
+    db, installation = core.db, core.keystore.installation
+    now = await _time_to_begin(db, core.clock, accept_clock)
+    stored, mark = await settings.find(db, "epoch") or 0, await asyncio.to_thread(read_mark, path)
+    epoch = max(stored, mark.epoch if mark else 0) + 1
+    beginning = [settings.put("epoch", epoch, now), settings.put("clock_seen", now, now)]
+    if why := await doubt(db, mark, installation, stored):
+        await restored.void(db, await _gap(db, mark, why, now), *beginning)
+    else:
+        await db.commit(*beginning, *_unclean(mark, stored, now))
+    core.gap = await restored.newest_gap(db)
+    marker = Marker(db, core.clock, path, installation, epoch)
+    await marker.note()
+    return marker
+
+
+async def _time_to_begin(db: Database, clock: Clock, accept_clock: bool) -> int:
     now = clock.now()
     seen = await settings.find(db, "clock_seen") or 0
-    if not accept_clock and (now < FIRST_SANE or now + TOLERANCE < seen):
+    if accept_clock:
+        return now
+    if now < FIRST_SANE or now + TOLERANCE < seen:
         raise ClockWentBack(
             f"The wall clock says {now}, the database has seen {max(seen, FIRST_SANE)} (epoch seconds)."
         )
-    if not accept_clock:
-        # a step back within the tolerance revives no session, nonce or approval either
-        clock.hold_at(seen)
-        now = clock.now()
-    epoch = (await settings.find(db, "epoch") or 0) + 1
-    await db.commit(settings.put("epoch", epoch, now), settings.put("clock_seen", now, now))
-    if epoch > 1 and not was_clean(path):
-        log.warning("unclean_stop")
-        await db.commit(audit.record(AuditEvent.DAEMON_UNCLEAN_STOP, SYSTEM, now, epoch=epoch - 1))
-    return Marker(db, clock, path, installation, epoch)
+    # a step back within the tolerance revives no session, nonce or approval either
+    clock.hold_at(seen)
+    return clock.now()
 
 
-def was_clean(path: Path) -> bool:
-    """Whether the last run ended with a mark of its own; an unreadable file counts as not."""
+def read_mark(path: Path) -> Mark | None:
+    """What the file says; None if it is not there or cannot be read, which is logged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Mark).clean
-    except (OSError, msgspec.MsgspecError):
-        return False
+        return msgspec.json.decode(read_bytes(path), type=Mark)
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("mark_not_readable", path=path, error=str(error))
+        return None
+
+
+async def doubt(db: Database, mark: Mark | None, installation: str, epoch: int) -> str | None:
+    """Why this database, of that epoch, is not the one that was marked, or one that came of it; None if it is.
+
+    A mark may be older than the database, for a process may end between a commit and its mark; never newer.
+    """
+    if mark is None:
+        return "no_mark"
+    if mark.installation != installation:
+        return "other_installation"
+    if mark.epoch > epoch:
+        return "older_epoch"
+    found = await audit.hash_at(db, mark.audit_id)
+    if found is None:
+        return "rows_missing"
+    return None if found == mark.audit_hash else "other_rows"
+
+
+async def _gap(db: Database, mark: Mark | None, why: str, now: int) -> Gap:
+    """From the newest row to the mark of a clean stop; without one nobody knows until when there was more."""
+    newest = await audit.newest_at(db) or 0
+    return Gap(why, newest, mark.at if mark is not None and mark.clean else now, now)
+
+
+def _unclean(mark: Mark | None, stored: int, now: int) -> list[Statement]:
+    """The row that tells that the last run did not end with a mark of its own; nothing before the first."""
+    if stored == 0 or (mark is not None and mark.clean and mark.epoch == stored):
+        return []
+    log.warning("unclean_stop")
+    return [audit.record(AuditEvent.DAEMON_UNCLEAN_STOP, SYSTEM, now, epoch=stored)]

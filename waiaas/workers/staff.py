@@ -8,18 +8,18 @@ from waiaas.chains.base import Chain
 from waiaas.chains.pool import EMBEDDED
 from waiaas.domain.chain import LOCALNETS, Network
 from waiaas.domain.event import SYSTEM, AuditEvent, EventType
-from waiaas.pipeline.agents import end_terminating
-from waiaas.pipeline.allowances import reconcile_all
-from waiaas.pipeline.approve import Undecided
-from waiaas.pipeline.autostop import AutoStopping
-from waiaas.pipeline.confirm import confirm
 from waiaas.pipeline.core import Core
+from waiaas.pipeline.elsewhere.allowances import reconcile_all
+from waiaas.pipeline.elsewhere.strangers import Strangers
 from waiaas.pipeline.family import end_orphans
-from waiaas.pipeline.recover import recover, refresh_prices
-from waiaas.pipeline.release import Delays, expire_unsigned
-from waiaas.pipeline.sessions import note_expired
-from waiaas.pipeline.strangers import Strangers
-from waiaas.pipeline.switch import try_to_store
+from waiaas.pipeline.landing.confirm import confirm
+from waiaas.pipeline.landing.recover import recover, refresh_prices
+from waiaas.pipeline.registry.agents import end_terminating
+from waiaas.pipeline.registry.sessions import note_expired
+from waiaas.pipeline.stops.autostop import AutoStopping
+from waiaas.pipeline.stops.switch import try_to_store
+from waiaas.pipeline.waiting.approve import Undecided
+from waiaas.pipeline.waiting.release import Delays, expire_unsigned
 from waiaas.repositories import audit, nonces, outbox, settings
 from waiaas.workers.executing import Executing
 from waiaas.workers.loop import Rest, Worker

@@ -4,7 +4,8 @@ import pytest
 
 from tests.chains.conftest import refuse
 from tests.chains.evm.conftest import ETHER, GWEI, KeySigner, call, history, make, pay, pay_token, stub
-from waiaas.chains.evm import abi, build, refusals
+from waiaas.chains.evm import abi, build
+from waiaas.chains.reading import reading
 from waiaas.domain.request import Batch, ContractCall
 from waiaas.errors import (
     ChainRejected,
@@ -26,7 +27,7 @@ SENDING = [
     ("nonce too low: next nonce 5, tx nonce 4", Stale),
     ("replacement transaction underpriced", Stale),
     ("transaction underpriced: tip needed 1000000, tip permitted 1", Stale),
-    ("max fee per gas less than block base fee: address 0x00, maxFeePerGas: 1, baseFee: 7", Stale),
+    ("max fee per gas less than block base fee: address 0x00, maxFeePerGas: 1, baseFee: 7", ChainRejected),
     ("insufficient funds for gas * price + value: balance 0, tx cost 1, overshot 1", InsufficientBalance),
     ("intrinsic gas too low: gas 20999, minimum needed 21000", ChainRejected),
     ("insufficient gas for floor data gas cost", ChainRejected),
@@ -47,7 +48,7 @@ SENDING = [
     ("FeeTooLow, MaxFeePerGas too low. MaxFeePerGas: 1", Stale),
     ("InsufficientFunds, Account balance: 0, cumulative cost: 21000", InsufficientBalance),
     # erigon, reth, besu
-    ("fee cap less than block base fee", Stale),
+    ("fee cap less than block base fee", ChainRejected),
     ("Gas price below configured minimum gas price", Stale),
     ("Upfront cost exceeds account balance", InsufficientBalance),
     # hardhat
@@ -207,7 +208,7 @@ async def test_a_missing_balance_is_told_before_what_the_simulation_says_of_it(m
 
 
 def test_a_refused_read_tells_nothing():
-    with pytest.raises(Transient), refusals.reading():
+    with pytest.raises(Transient), reading():
         raise NodeRefused(3, "execution reverted")
 
 

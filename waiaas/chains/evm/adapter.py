@@ -32,6 +32,8 @@ from waiaas.chains.evm.prepare import L1_FACTOR, PreparedCall, Preparer
 from waiaas.chains.evm.prices import Prices
 from waiaas.chains.evm.tokens import list_assets
 from waiaas.chains.kept import Kept
+from waiaas.chains.reading import reading
+from waiaas.chains.refused import judged
 from waiaas.chains.rpc import Rpc
 from waiaas.clock import Clock
 from waiaas.domain.chain import LOCALNETS, Network
@@ -96,18 +98,18 @@ class EvmChain:
 
     async def balance(self, address: str) -> int:
         """Wei in the newest block."""
-        with refusals.reading():
+        with reading():
             return await ask.balance(self.rpc, address)
 
     async def has_code(self, address: str) -> bool:
         """Code in the newest block, but for a delegation, whose account keeps its key (EIP-7702)."""
-        with refusals.reading():
+        with reading():
             code = await ask.code(self.rpc, address)
         return bool(code) and not code.startswith(DELEGATION)
 
     async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """Native money, and those of the tokens named that the address holds."""
-        with refusals.reading():
+        with reading():
             return await list_assets(self.rpc, address, tokens)
 
     async def holdings(self, address: str, tokens: Sequence[str] = ()) -> list[Holding]:
@@ -117,7 +119,7 @@ class EvmChain:
 
     async def allowances(self, grants: Sequence[Grant]) -> dict[Grant, Allowed]:
         """What spenders may still move, as `evm/grants.py` reads it."""
-        with refusals.reading():
+        with reading():
             return await read_grants(self.rpc, grants)
 
     async def untaken(self, grant: Grant, approval: str, *, since: int, block: int, granted: int) -> int:
@@ -130,22 +132,22 @@ class EvmChain:
 
     async def slot(self, sender: str) -> Slot:
         """The nonce after the last one that landed."""
-        with refusals.reading():
+        with reading():
             return Nonce(
                 await self._counts.get(sender, lambda: asyncio.ensure_future(ask.lowest_count(self.rpc, sender)))
             )
 
     async def replacement(
-        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None, afresh: bool = False
     ) -> Prepared:
         """Dearer bytes for the nonce of `raw`; FeeAboveCap, InsufficientForFee, or Permanent for fees too low."""
         old, _ = build.read(raw)
-        return await self._preparer.replacement(old, request, sender, cancel=cancel, fees=fees)
+        return await self._preparer.replacement(old, request, sender, cancel=cancel, fees=fees, afresh=afresh)
 
     async def underpriced(self, raw: bytes) -> bool:
         """Whether the next block would take others first."""
         paid, _ = build.read(raw)
-        with refusals.reading():
+        with reading():
             price = await self._prices.now()
         return price.is_above(Fees(paid.max_fee_per_gas, paid.max_priority_fee_per_gas))
 
@@ -187,11 +189,11 @@ class EvmChain:
         except NodeRefused as error:
             if refusals.nonce_spent(error) and (endpoint := await self._who_knows(hash)):
                 return endpoint
-            raise refusals.refusal(error) from error
+            raise judged(error, refusals.refusal) from error
 
     async def statuses(self, hashes: Iterable[str]) -> dict[str, Sighting]:
         """Those in a block, with its hash; what only a mempool holds is not seen yet."""
-        with refusals.reading():
+        with reading():
             sightings, self._landed = await watch.statuses(self.rpc, self._profile, list(hashes))
         return sightings
 
@@ -203,31 +205,31 @@ class EvmChain:
         """Fees as paid; those that `statuses` has just read are not asked for again, so both tell of one block."""
         wanted = list(hashes)
         known = {key: self._landed[key] for key in wanted if key in self._landed}
-        with refusals.reading():
+        with reading():
             asked = await watch.landed(self.rpc, [key for key in wanted if key not in known])
         return watch.receipts(known | asked)
 
     async def deaths(self, attempts: Iterable[Attempt]) -> dict[str, Proof]:
         """Proofs as `evm/deaths.py` defines them."""
-        with refusals.reading():
+        with reading():
             return await self._deaths.prove(attempts)
 
     async def faucet(self, address: str, amount: int) -> None:
         """Wei out of nothing, on ethereum-localnet."""
         if self.network not in LOCALNETS:
             raise ChainNotSupported(f"{self.network} gives nothing away.")
-        with refusals.reading():
+        with reading():
             await self._giver.give(address, amount)
 
     async def landed_since(self, address: str, mark: Mark | None) -> Sequence[Mark]:
         """Nonces that landed after the one given."""
         assert not isinstance(mark, str)
-        with refusals.reading():
+        with reading():
             return await spent.since(self.rpc, address, -1 if mark is None else mark)
 
     async def signed_by(self, address: str, marks: Sequence[Mark]) -> dict[Mark, bool]:
         """Nothing but its key spends a nonce: true of those that every witness counts."""
-        with refusals.reading():
+        with reading():
             agreed = await spent.agreed(self.rpc, address, [mark for mark in marks if isinstance(mark, int)])
         return dict.fromkeys(agreed, True)
 

@@ -9,6 +9,7 @@ from waiaas.chains.evm import abi, answers, ask, build, refusals, tokens
 from waiaas.chains.evm.build import Call, Payment
 from waiaas.chains.evm.networks import Profile
 from waiaas.chains.evm.prices import Price, Prices, dearer, raised
+from waiaas.chains.reading import reading
 from waiaas.chains.rpc import Rpc
 from waiaas.domain.request import Approve, Request, Sweep, SweepToken, TokenTransfer, Transfer, swept
 from waiaas.errors import (
@@ -100,7 +101,7 @@ class Preparer:
         if isinstance(request, Sweep):
             return await self._empty(request, sender)
         if isinstance(request, SweepToken):
-            with refusals.reading():
+            with reading():
                 held = await tokens.balance(self._rpc, request.token.address, sender)
             if not held:
                 raise InsufficientTokenBalance(held="0", amount="0")
@@ -108,7 +109,7 @@ class Preparer:
         call = build.call_of(request)
         if len(call.data) > build.LARGEST_DATA:
             raise TransactionTooLarge(f"It has {len(call.data)} bytes of data, {build.LARGEST_DATA} are allowed.")
-        with refusals.reading():
+        with reading():
             code, holding, funds, price, trial = await asyncio.gather(
                 self._code(request),
                 self._holding(request, sender),
@@ -131,24 +132,27 @@ class Preparer:
         return msgspec.structs.replace(prepared, needs_reset=reset, notes=notes, consumed=trial.check(request))
 
     async def replacement(
-        self, old: Payment, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+        self, old: Payment, request: Request, sender: str, *, cancel: bool, fees: Fees | None, afresh: bool
     ) -> PreparedCall:
-        """The same call dearer, or 0 to oneself; its gas is never below what was signed before for that call."""
+        """The same call dearer, or 0 to oneself; its gas is never below what was signed before for that call.
+
+        But for `afresh`, which takes it from the estimate alone where there is one.
+        """
         wanted: Request = Transfer(sender, "0") if cancel else as_signed(request, old.call)
         call = build.call_of(wanted)
-        with refusals.reading():
+        with reading():
             price, funds, trial = await asyncio.gather(
                 self._prices.now(), self._funds(call, sender), self._try(call, sender)
             )
         paid = Fees(old.max_fee_per_gas, old.max_priority_fee_per_gas)
         fees = dearer(paid, price) if fees is None else checked(fees, paid)
-        gas_limit = limit_again(trial, wanted, old.gas_limit if call == old.call else 0)
+        gas_limit = limit_again(trial, wanted, old.gas_limit if call == old.call else 0, afresh=afresh)
         return self._prepared(wanted, sender, call.value, gas_limit, funds, price, self._prices.check(fees))
 
     async def _empty(self, request: Sweep, sender: str) -> PreparedCall:
         """All that the highest fee leaves; a plain transfer's gas is known, and what of it is not used stays behind."""
         draft = Call(build.address(request.to), DRAFT_VALUE, b"")
-        with refusals.reading():
+        with reading():
             funds, price = await asyncio.gather(self._funds(draft, sender), self._prices.now())
             fees = self._prices.check(price.fees)
             likely = self._rest(funds, answers.LEAST_GAS, fees)
@@ -167,7 +171,7 @@ class Preparer:
     async def refresh(self) -> None:
         """Know the present price, and on an OP stack what L1 costs a transfer."""
         call = Call(L1_FEE_ORACLE, 10**18, b"")
-        with refusals.reading():
+        with reading():
             await asyncio.gather(self._prices.now(), self._l1_fee(call))
 
     async def _code(self, request: Request) -> bytes:
@@ -244,14 +248,16 @@ def as_signed(request: Request, call: Call) -> Request:
     return request
 
 
-def limit_again(trial: Trial, request: Request, signed: int) -> int:
-    """The gas limit of a replacement, not below the one signed for the same call (0: another call).
+def limit_again(trial: Trial, request: Request, signed: int, *, afresh: bool) -> int:
+    """The gas limit of a replacement, unless `afresh` not below the one signed for the same call (0: another call).
 
     What could be signed once may revert now: its nonce must be freed all the same.
     """
     if not signed:
         return limit(trial.check(request))
-    return max(signed, limit(trial.estimate)) if isinstance(trial.estimate, int) else signed
+    if not isinstance(trial.estimate, int):
+        return signed
+    return limit(trial.estimate) if afresh else max(signed, limit(trial.estimate))
 
 
 def checked(fees: Fees, old: Fees) -> Fees:

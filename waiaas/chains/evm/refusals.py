@@ -4,8 +4,7 @@ Nodes have no common codes for it, so their words are looked for: geth, nethermi
 anvil, hardhat and py-evm. What nobody has words for is Transient: it is tried again, and nothing is given up.
 """
 
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from waiaas.chains.evm import abi
@@ -31,8 +30,8 @@ SENDING: tuple[tuple[str, type[ChainError]], ...] = (
     ("nonce has already been used", Stale),
     ("replacement", Stale),
     ("underpriced", Stale),
-    ("base fee", Stale),
-    ("basefee", Stale),
+    ("base fee", ChainRejected),
+    ("basefee", ChainRejected),
     ("fee too low", Stale),
     ("feetoolow", Stale),
     ("gas price too low", Stale),
@@ -84,7 +83,7 @@ NONCE_SPENT = ("nonce too low", "nonce is too low", "nonce has already been used
 
 
 def refusal(error: NodeRefused) -> ChainError:
-    """What a refusal of signed bytes means; after signing none of them ends a transaction."""
+    """What one endpoint's refusal of signed bytes means; after signing none of them ends a transaction."""
     said = error.message.lower()
     kind = next((kind for words, kind in SENDING if words in said), Transient)
     return kind(error.message)
@@ -122,15 +121,6 @@ def already_known(error: NodeRefused) -> bool:
 def nonce_spent(error: NodeRefused) -> bool:
     """A transaction with this nonce has landed, perhaps this very one."""
     return any(words in error.message.lower() for words in NONCE_SPENT)
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """Inside, a refused read tells nothing about a transaction: Transient."""
-    try:
-        yield
-    except NodeRefused as error:
-        raise Transient(error.message) from error
 
 
 async def outcome(answer: Awaitable[T]) -> T | NodeRefused:

@@ -26,6 +26,8 @@ from waiaas.chains.base import (
     Slot,
 )
 from waiaas.chains.kept import Kept
+from waiaas.chains.reading import reading
+from waiaas.chains.refused import judged
 from waiaas.chains.rpc import Dialect, Rpc
 from waiaas.chains.solana import answers, build, history, plan, refusals, watch
 from waiaas.chains.solana.assets import list_assets
@@ -39,7 +41,7 @@ from waiaas.chains.solana.taken import read_untaken
 from waiaas.clock import Clock
 from waiaas.domain.chain import LOCALNETS, Network
 from waiaas.domain.request import Request
-from waiaas.errors import ChainNotSupported, SignedBytesMismatch, Stale, Transient
+from waiaas.errors import ChainNotSupported, NodeRefused, SignedBytesMismatch, Stale, Transient
 
 DIALECT = Dialect(identity_method="getGenesisHash", head_method="getSlot", max_lag=50)
 #: the genesis hashes that a public network's nodes must answer (https://docs.anza.xyz/clusters/available)
@@ -92,7 +94,7 @@ class SolanaChain:
 
     async def balance(self, address: str) -> int:
         """Lamports at commitment confirmed."""
-        with refusals.reading():
+        with reading():
             return await self.rpc.call("getBalance", [address, CONFIRMED], answers.balance)
 
     async def has_code(self, address: str) -> bool:
@@ -101,17 +103,17 @@ class SolanaChain:
 
     async def assets(self, address: str, tokens: Sequence[str] = ()) -> list[Asset]:
         """SOL, and the tokens of both token programs."""
-        with refusals.reading():
+        with reading():
             return await list_assets(self.rpc, address)
 
     async def holdings(self, address: str, tokens: Sequence[str] = ()) -> list[Holding]:
         """The token accounts of both token programs that hold something."""
-        with refusals.reading():
+        with reading():
             return await list_holdings(self.rpc, address)
 
     async def allowances(self, grants: Sequence[Grant]) -> dict[Grant, Allowed]:
         """What delegates may still move, as `solana/grants.py` reads it."""
-        with refusals.reading():
+        with reading():
             return await read_grants(self.rpc, grants)
 
     async def untaken(self, grant: Grant, approval: str, *, since: int, block: int, granted: int) -> int:
@@ -124,11 +126,11 @@ class SolanaChain:
 
     async def slot(self, sender: str) -> Blockhash:
         """The latest confirmed blockhash, at most a second old; the same for every sender."""
-        with refusals.reading():
+        with reading():
             return await self._slots.get("", lambda: self.rpc.call("getLatestBlockhash", [CONFIRMED], answers.slot))
 
     async def replacement(
-        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None
+        self, raw: bytes, request: Request, sender: str, *, cancel: bool, fees: Fees | None, afresh: bool = False
     ) -> Prepared:
         """Solana has no way to take signed bytes back."""
         raise ChainNotSupported("On Solana nothing that was signed can be replaced: it lands, or it expires.")
@@ -162,7 +164,7 @@ class SolanaChain:
         config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
         again = hash in self._sent
         self._remember(hash)
-        with refusals.judging():
+        try:
             return await self.rpc.send(
                 "sendTransaction",
                 [b64encode(raw).decode(), config],
@@ -170,10 +172,12 @@ class SolanaChain:
                 accepted=refusals.already_processed,
                 everywhere=again,
             )
+        except NodeRefused as error:
+            raise judged(error, refusals.refusal) from error
 
     async def statuses(self, hashes: Iterable[str]) -> dict[str, Sighting]:
         """The whole history is searched each time: after a long stop a node's short memory knows nothing."""
-        with refusals.reading():
+        with reading():
             return await watch.statuses(self.rpc, list(hashes))
 
     async def seconded(self, sightings: Mapping[str, Sighting]) -> set[str]:
@@ -182,18 +186,18 @@ class SolanaChain:
 
     async def receipts(self, hashes: Iterable[str]) -> dict[str, Receipt]:
         """One getTransaction each, together in as few batches as fit."""
-        with refusals.reading():
+        with reading():
             return await watch.receipts(self.rpc, list(hashes))
 
     async def deaths(self, attempts: Iterable[Attempt]) -> dict[str, Proof]:
         """Proofs as `solana/deaths.py` defines them."""
-        with refusals.reading():
+        with reading():
             return await prove(self.rpc, attempts)
 
     async def landed_since(self, address: str, mark: Mark | None) -> Sequence[Mark]:
         """Signatures of what names the address, incoming payments included."""
         assert not isinstance(mark, int)
-        with refusals.reading():
+        with reading():
             return await history.since(self.rpc, address, mark)
 
     async def signed_by(self, address: str, marks: Sequence[Mark]) -> dict[Mark, bool]:
@@ -208,7 +212,7 @@ class SolanaChain:
         """requestAirdrop, on localnet; Transient if the chain does not show it in ten seconds."""
         if self.network not in LOCALNETS:
             raise ChainNotSupported(f"{self.network} gives nothing away.")
-        with refusals.reading():
+        with reading():
             gift = await self.rpc.call("requestAirdrop", [address, amount], answers.SIGNATURE.decode)
         try:
             async with asyncio.timeout(GIFT_SECONDS):

@@ -12,6 +12,7 @@ from solders.signature import Signature
 
 from waiaas.chains.base import FeeTerms, Prepared
 from waiaas.chains.kept import Kept
+from waiaas.chains.reading import reading
 from waiaas.chains.rpc import Rpc
 from waiaas.chains.solana import answers, build, refusals, sweep
 from waiaas.chains.solana import plan as plans
@@ -84,7 +85,7 @@ class Preparer:
         """
         is_watched = isinstance(request, ContractCall | Batch)
         signatures = plans.signatures(request)
-        with refusals.reading():
+        with reading():
             request, plan = await self._plan(request, sender)
             seen = await self._see(plan, watched=plan.writable if is_watched or plan.closes else ())
             again = await self._accounts(plan.writable, HOLDER) if is_watched else seen.before
@@ -173,7 +174,7 @@ class Preparer:
         if watched:
             config["accounts"] = {"encoding": "base64", "addresses": watched}
         params = [b64encode(unsigned).decode(), config]
-        with refusals.judging():
+        with refusals.simulating():
             return await self._rpc.call("simulateTransaction", params, answers.simulated(watched), slow=True)
 
 

@@ -23,6 +23,8 @@ from waiaas.errors import (
 #: JSON-RPC codes about the bytes sent (agave, rpc_custom_error.rs)
 PREFLIGHT_FAILED = -32002
 REJECTED = frozenset({-32003, -32006, -32013, -32602})
+#: TransactionErrors that no such bytes ever get around
+REJECTING = frozenset({"SignatureFailure", "SanitizeFailure", "InvalidAccountForFee"})
 
 #: TransactionError (solana-transaction-error): what is not in here is the program's own no
 CLASSES: dict[str, type[ChainError]] = {
@@ -31,9 +33,6 @@ CLASSES: dict[str, type[ChainError]] = {
     "InsufficientFundsForFee": InsufficientForFee,
     "InsufficientFundsForRent": InsufficientBalance,
     "InvalidRentPayingAccount": InsufficientBalance,
-    "SignatureFailure": ChainRejected,
-    "SanitizeFailure": ChainRejected,
-    "InvalidAccountForFee": ChainRejected,
     "AccountInUse": Transient,
     "ClusterMaintenance": Transient,
     "WouldExceedMaxBlockCostLimit": Transient,
@@ -55,11 +54,18 @@ CUSTOM_ERRORS: dict[str, dict[int, type[ChainError]]] = {
 
 
 def refusal(error: NodeRefused) -> ChainError:
-    """What a refusal of sendTransaction or simulateTransaction means."""
+    """What one endpoint's refusal of sendTransaction means."""
+    if error.number in REJECTED or (error.number == PREFLIGHT_FAILED and kind(reason(error)) in REJECTING):
+        return ChainRejected(error.message)
+    return unsigned(error)
+
+
+def unsigned(error: NodeRefused) -> ChainError:
+    """What a refusal of simulateTransaction means: nothing is signed, so nothing can have been rejected."""
     if error.number == PREFLIGHT_FAILED:
         return failure(reason(error))
     if error.number in REJECTED:
-        return ChainRejected(error.message)
+        return SimulationFailed(error.message)
     return Transient(error.message)
 
 
@@ -74,21 +80,12 @@ def failure(err: Any, programs: Sequence[str] = (), logs: tuple[str, ...] = ()) 
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Inside, a refused read tells nothing about a transaction: Transient."""
+def simulating() -> Iterator[None]:
+    """Inside, a refusal is about a transaction that nobody has signed."""
     try:
         yield
     except NodeRefused as error:
-        raise Transient(error.message) from error
-
-
-@contextmanager
-def judging() -> Iterator[None]:
-    """Inside, a refusal is about the transaction."""
-    try:
-        yield
-    except NodeRefused as error:
-        raise refusal(error) from error
+        raise unsigned(error) from error
 
 
 def already_processed(error: NodeRefused) -> bool:

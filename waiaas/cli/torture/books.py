@@ -1,7 +1,8 @@
 """The daemon's database as anybody could read it: plain rows, in one snapshot, nothing written."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ SELECT a.tx_hash, a.tx_id, a.status, a.kind, a.network, t.agent_id
   FROM attempts a JOIN transactions t ON t.id = a.tx_id
 """
 STOPPED = "SELECT id FROM transactions WHERE status = 'CANCELLED' AND error_code = 'KILL_SWITCH'"
+RAW = "SELECT tx_hash, tx_id, raw FROM attempts"
+SUSPENDED = "SELECT id FROM agents WHERE status = 'SUSPENDED' AND suspension_reason = 'unknown_spend'"
+#: what the daemon said of strangers
+STRANGERS = (
+    "SELECT agent_id, event_type, details FROM audit_log WHERE event_type IN ('UNKNOWN_SPEND', 'AGENT_SUSPENDED')"
+)
 UNFINISHED = f"{TRANSACTIONS} WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED')"
 DENIED = f"{TRANSACTIONS} WHERE status = 'CANCELLED' AND tier IS NULL AND created_at >= :since"
 LIVE = f"{ATTEMPTS} WHERE status = 'LIVE'"
@@ -36,7 +43,7 @@ KEYS = "SELECT idempotency_key FROM transactions WHERE idempotency_key IS NOT NU
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 EVERYTHING = "SELECT * FROM {}"
 
-BOOKS = (AGENTS, TRANSACTIONS, ATTEMPTS, LEDGER, POLICIES, APPROVALS, SESSIONS, SIGNINGS, SWITCHINGS)
+BOOKS = (AGENTS, TRANSACTIONS, ATTEMPTS, LEDGER, POLICIES, APPROVALS, SESSIONS, SIGNINGS, SWITCHINGS, STRANGERS)
 
 Row = dict[str, Any]
 
@@ -53,6 +60,7 @@ class Books(msgspec.Struct, frozen=True):
     sessions: list[Row]
     signings: list[Row]
     switchings: list[Row]
+    strangers: list[Row]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -115,6 +123,30 @@ def read_stopped(path: Path) -> list[str]:
     """Transactions that the kill switch cancelled."""
     with reading(path) as connection:
         return [row["id"] for row in rows(connection, STOPPED)]
+
+
+def read_raw(path: Path, hashes: Collection[str]) -> dict[str, Row]:
+    """Transaction and bytes of those of the hashes that the daemon has signed."""
+    with reading(path) as connection:
+        return {row["tx_hash"]: row for row in rows(connection, RAW) if row["tx_hash"] in set(hashes)}
+
+
+def read_suspended(path: Path) -> list[str]:
+    """Agents that stand still because of a stranger."""
+    with reading(path) as connection:
+        return [row["id"] for row in rows(connection, SUSPENDED)]
+
+
+def read_told(path: Path) -> set[tuple[str, str]]:
+    """(agent, nonce or signature) of all that strangers did, as far as the daemon has told of it."""
+    with reading(path) as connection:
+        return told_of(rows(connection, STRANGERS))
+
+
+def told_of(strangers: list[Row]) -> set[tuple[str, str]]:
+    """The same, of rows that were read."""
+    told = ((row["agent_id"], json.loads(row["details"])) for row in strangers if row["event_type"] == "UNKNOWN_SPEND")
+    return {(agent, str(details[name])) for agent, details in told for name in ("nonce", "txHash") if name in details}
 
 
 def texts(path: Path) -> Iterator[tuple[str, bytes]]:

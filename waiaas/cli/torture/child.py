@@ -23,7 +23,11 @@ from waiaas.errors import StartError
 WAIAAS = (sys.executable, "-m", "waiaas")
 READY_SECONDS = 30
 STOP_SECONDS = 40
+#: of `waiaas init` and `waiaas audit verify`
+COMMAND_SECONDS = 120
 LOOK_SECONDS = 0.03
+#: characters of what it says while it is not ready
+MOST_TOLD = 500
 POLL_SECONDS = 0.005
 #: below the ports that a system hands out by itself
 PORTS = range(20000, 32768)
@@ -72,12 +76,30 @@ def prepare(place: Place, password: str, endpoints: Mapping[str, Sequence[str]])
         directory.mkdir(mode=0o700)
     write(place.password, password + "\n")
     shutil.copy(str(hook.__file__), place.hook / "sitecustomize.py")
+    write(place.hook / "parent.json", str(os.getpid()))
     port = free_port()
     write(place.data / "config.toml", configuration(port, endpoints))
-    made = subprocess.run([*WAIAAS, "init"], env=environment(place), capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise StartError(f"waiaas init ended with exit code {made.returncode}: {made.stdout}{made.stderr}")
+    ended, said = command(place, "init")
+    if ended:
+        raise StartError(f"waiaas init ended with exit code {ended}: {said}")
     return port
+
+
+def command(place: Place, *words: str) -> tuple[int, str]:
+    """Exit code and output of a `waiaas` command; one that does not end is killed."""
+    try:
+        ended = subprocess.run(
+            [*WAIAAS, *words],
+            env=environment(place),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL, f"it took more than {COMMAND_SECONDS} seconds"
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 def write(path: Path, text: str) -> None:
@@ -138,9 +160,12 @@ class Child:
         self._place, self._port, self._clock = place, port, clock
         self._process: subprocess.Popen[bytes] | None = None
         self.begun = 0.0
+        #: what /ready answered last in this life
+        self.told = ""
 
     def start(self, point: Point | None) -> None:
         """Begin a life, which `point` is to end if that is for the hook to do."""
+        self.told = ""
         plan = self._place.hook / "plan.json"
         plan.unlink(missing_ok=True)
         if point is not None and point.kind in ("sql", "file"):
@@ -174,7 +199,9 @@ class Child:
         """Seconds until /ready said yes; None if the daemon ended before, or took more than READY_SECONDS."""
         while self.ended is None and (passed := self._clock.monotonic() - self.begun) < READY_SECONDS:
             with contextlib.suppress(httpx.HTTPError):
-                if (await client.get("/ready", timeout=2)).status_code == 200:
+                answer = await client.get("/ready", timeout=2)
+                self.told = answer.text[:MOST_TOLD]
+                if answer.status_code == 200:
                     return passed
             await asyncio.sleep(LOOK_SECONDS)
         return None
@@ -213,6 +240,5 @@ def as_plan(point: Point) -> dict[str, Any]:
 
 def audit_verifies(place: Place) -> list[str]:
     """What `waiaas audit verify` says against it."""
-    command = [*WAIAAS, "audit", "verify"]
-    verified = subprocess.run(command, env=environment(place), capture_output=True, text=True, check=False)
-    return [] if verified.returncode == 0 else [verified.stdout + verified.stderr]
+    ended, said = command(place, "audit", "verify")
+    return [said] if ended else []

@@ -15,8 +15,10 @@ from waiaas.cli.torture.facts import Landed, Truth
 from waiaas.cli.torture.hosts import KINDS
 from waiaas.cli.torture.journal import Records
 from waiaas.cli.torture.limits import overbooked, overspent
+from waiaas.cli.torture.money import by_agent, landed_anew, unbalanced, unsettled
 from waiaas.cli.torture.rulings import signed_while_stopped, undecided
 from waiaas.cli.torture.shares import outlived, overdrawn, renewed_otherwise
+from waiaas.cli.torture.thefts import untold, without
 
 FINAL = {"CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE"}
 #: codes of FAILED rows whose bytes are in a block all the same
@@ -39,20 +41,25 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def compare(records: Records, books: Books, before: Truth, truth: Truth) -> Verdict:
     """Everything that must agree; `before` is what the chains said when the agents had just got their first money."""
+    dearer = landed_anew(records, books, truth)
     return Verdict(
         duplicates=[*double_effects(records, truth), *double_landings(books, truth), *double_rows(records, books)],
         lost=[*lost(records, books, truth)],
         violated_limits=[
             *overbooked(books.agents, books.ledger, books.policies, truth.native),
-            *overspent(books.agents, books.policies, truth),
+            *overspent(books.agents, books.policies, without(truth, records), by_agent(books, dearer)),
             *overdrawn(books, truth),
         ],
-        unbalanced=[*unsettled(books, truth), *unbalanced(books, before, truth)],
+        unbalanced=[
+            *unsettled(books, truth, dearer),
+            *unbalanced(records, books, before, truth, by_agent(books, dearer)),
+        ],
         others=[
             *unfinished(books),
             *unwanted(records, books),
             *untrue(books, truth),
-            *unexplained(books, truth),
+            *unexplained(records, books, truth),
+            *untold(records, books, truth),
             *unlike_told(records, books),
             *undecided(records, books),
             *signed_while_stopped(books),
@@ -169,11 +176,11 @@ def _ends_as(row: Row, landed: list[Landed]) -> Iterator[str]:
         yield f"untrue: transaction {row['id']} is {row['status']} ({row['error_code']}), on chain: {ends}"
 
 
-def unexplained(books: Books, truth: Truth) -> Iterator[str]:
-    """Whatever landed with an agent's signature is an attempt of a transaction."""
+def unexplained(records: Records, books: Books, truth: Truth) -> Iterator[str]:
+    """Whatever landed with an agent's signature is an attempt of a transaction, or a stranger's."""
     signers = {(agent["network"], agent["public_key"]) for agent in books.agents}
     attempts = {row["tx_hash"] for row in books.attempts}
-    for landed in truth.landed.values():
+    for landed in without(truth, records).landed.values():
         if (landed.network, landed.signer) in signers and landed.hash not in attempts:
             yield f"unexplained: {landed.hash} landed for {landed.signer} and belongs to no attempt"
 
@@ -184,54 +191,6 @@ def unlike_told(records: Records, books: Books) -> Iterator[str]:
     for transaction, told in records.seen.items():
         if set(told) != {rows.get(transaction)}:
             yield f"told: transaction {transaction} was told to be {sorted(set(told))} and is {rows.get(transaction)}"
-
-
-def unsettled(books: Books, truth: Truth) -> Iterator[str]:
-    """Every reservation of a final transaction was settled or released, and costs what the chain says."""
-    cost: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in books.ledger:
-        if row["state"] == "RESERVED":
-            yield f"ledger: {row['kind']} of transaction {row['tx_id']} is still reserved"
-        if row["state"] == "SPENT" and row["kind"] != "ALLOWANCE":
-            cost[(row["tx_id"], row["asset"])] += int(row["settled"])
-    paid: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for attempt in books.attempts:
-        if (landed := truth.landed.get(attempt["tx_hash"])) is not None:
-            for asset in truth.assets(landed.network):
-                paid[(attempt["tx_id"], asset)] += landed.paid_in(
-                    asset, truth.native[landed.network], attempt["signer"]
-                )
-    for place in cost.keys() | paid.keys():
-        if cost[place] != paid[place]:
-            tx_id, asset = place
-            yield f"ledger: transaction {tx_id} is booked with {cost[place]} {asset}, the chain took {paid[place]}"
-
-
-def unbalanced(books: Books, before: Truth, truth: Truth) -> Iterator[str]:
-    """To the unit: what an agent had and was sent, less what its ledger and spenders took, is what the chain holds.
-
-    What a spender took is booked, or more: as long as the daemon cannot know, it counts as taken what could be.
-    """
-    spent: Counter[tuple[str, str, bool]] = Counter()
-    for row in books.ledger:
-        if row["state"] == "SPENT":
-            spent[(row["agent_id"], row["asset"], row["kind"] == "ALLOWANCE")] += int(row["settled"])
-    for agent in books.agents:
-        for asset in truth.assets(agent["network"]):
-            place = agent["network"], agent["public_key"], asset
-            got, taken = truth.received(*place) - before.received(*place), truth.taken(*place)
-            had, holds, paid = (
-                before.balances.get(place),
-                truth.balances.get(place, 0),
-                spent[(agent["id"], asset, False)],
-            )
-            if had is None:
-                # made while the daemon was being killed: nobody sends with it, and not every chain tells of its gift
-                had = holds - got
-            if had + got - paid - taken != holds:
-                yield f"balance: {agent['id']} had {had} {asset}, got {got}, spent {paid}, lost {taken}, holds {holds}"
-            if spent[(agent["id"], asset, True)] < taken:
-                yield f"balance: {agent['id']} lost {taken} {asset} to spenders, fewer are booked"
 
 
 def merged(truths: Iterable[Truth]) -> Truth:

@@ -32,7 +32,7 @@ class Bank:
     """One contract, and the key that made it; the same key is the spender."""
 
     def __init__(self, node: Node, entropy: bytes) -> None:
-        self._node, self._key, self._nonce, self._turn = node, Account.from_key(entropy), 0, asyncio.Lock()
+        self._node, self._key, self._turn = node, Account.from_key(entropy), asyncio.Lock()
         self.spender = str(self._key.address)
         self.token = ""
 
@@ -68,12 +68,13 @@ class Bank:
 
     async def _send(self, to: str | None, data: bytes) -> str:
         async with self._turn:
-            (chain_id,) = await ask(self._node, ("eth_chainId", []))
+            # what it has sent may be gone again, with the block that it was in
+            counted = ("eth_getTransactionCount", [self.spender, "pending"])
+            chain_id, nonce = await ask(self._node, ("eth_chainId", []), counted)
             fields = {"maxPriorityFeePerGas": TIP, "maxFeePerGas": PRICE, "gas": GAS, "value": 0, "data": data}
-            whose = {"chainId": int(chain_id, 16), "nonce": self._nonce} | ({} if to is None else {"to": to})
+            whose = {"chainId": int(chain_id, 16), "nonce": int(nonce, 16)} | ({} if to is None else {"to": to})
             signed = self._key.sign_transaction({**fields, **whose})
             (sent,) = await ask(self._node, ("eth_sendRawTransaction", ["0x" + signed.raw_transaction.hex()]))
-            self._nonce += 1
             return str(sent)
 
 

@@ -72,6 +72,20 @@ class Renewal(msgspec.Struct, frozen=True, tag="renewal"):
     done: bool = False
 
 
+class Elsewhere(msgspec.Struct, frozen=True, tag="elsewhere"):
+    """What a stranger is about to send with an agent's key; `mark` is the nonce or the signature it is told of by."""
+
+    hash: str
+    agent_id: str
+    mark: str
+
+
+class Gone(msgspec.Struct, frozen=True, tag="gone"):
+    """What was in a block that a branch took away."""
+
+    hash: str
+
+
 class Landed(msgspec.Struct, frozen=True):
     """A transaction in a block; `effects` is empty if it failed there. `paid` is what left the signer, fee included."""
 

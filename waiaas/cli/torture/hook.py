@@ -2,10 +2,12 @@
 
 Beside it lies plan.json. {"kind": "sql", "text", "when", "count"}: the process dies before or after the COMMIT of the
 n-th group that holds a statement with that text. {"kind": "file", "name", "count"}: it dies before the n-th rename onto
-such a name. If clock.json is there, it is how many seconds the machine was off in all: the wall clock is so far ahead.
+such a name. parent.json is the process that it must not outlive. If clock.json is there, it is how many seconds the
+machine was off in all: the wall clock is so far ahead.
 This file imports nothing of the program, and does nothing under any other name than sitecustomize.
 """
 
+import ctypes
 import fnmatch
 import json
 import os
@@ -16,6 +18,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+#: from linux/prctl.h: the signal that a process gets when the one that started it has ended, in whatever way
+PR_SET_PDEATHSIG = 1
 
 
 def die() -> None:
@@ -88,7 +93,19 @@ def set_ahead(seconds: int) -> None:
     time.time = lambda: told() + seconds
 
 
+def die_with(parent: int) -> None:
+    """Do not outlive the process that started this one: at once on Linux, elsewhere it is looked at here only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # it may have ended before it was asked to be told of
+    if os.getppid() != parent:
+        die()
+
+
 if __name__ == "sitecustomize":
+    owner = Path(__file__).with_name("parent.json")
+    if owner.exists():
+        die_with(json.loads(owner.read_text()))
     later = Path(__file__).with_name("clock.json")
     if later.exists():
         set_ahead(json.loads(later.read_text()))

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from waiaas.cli.torture import erc20, evm, solana, spl
 from waiaas.cli.torture.exchange import Node
 from waiaas.cli.torture.facts import Truth
+from waiaas.cli.torture.forks import Fork
 from waiaas.clock import Clock
 from waiaas.domain.chain import Chain, Network, chain_of
 from waiaas.errors import ExtraMissing, UsageWrong
@@ -111,6 +112,8 @@ class Host(msgspec.Struct, frozen=True):
     node: Node
     clock: LeapingClock | None
     bank: Bank
+    #: its newest blocks can be taken away; None: they cannot
+    fork: Fork | None
 
     @property
     def native(self) -> str:
@@ -141,9 +144,10 @@ async def open_hosts(directory: Path, elsewhere: Mapping[Network, str]) -> Async
                 node = within(app)
             if reason := await kind.known.refuse_real_money(node):
                 raise UsageWrong(f"The node of {network} is not for this: {reason}.")
-            bank = kind.bank(node, entropy(32))
+            fork = Fork(node) if chain_of(network) is Chain.ETHEREUM else None
+            bank = kind.bank(fork or node, entropy(32))
             await bank.open()
-            hosts.append(Host(kind, node, clock, bank))
+            hosts.append(Host(kind, fork or node, clock, bank, fork))
         yield hosts
 
 

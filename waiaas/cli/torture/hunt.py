@@ -14,7 +14,7 @@ from waiaas.cli.torture.books import texts
 from waiaas.cli.torture.child import Place
 from waiaas.keystore.ciphers import decrypt, derive
 from waiaas.keystore.format import AgentFile, agent_aad, box_of, decode
-from waiaas.keystore.master import NAME, open_master
+from waiaas.keystore.master import NAME, Opened, open_master
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 #: all that may lie in the data directory of a daemon that was stopped
@@ -62,8 +62,19 @@ def keys(directory: Path, password: str) -> Iterator[tuple[str, bytes]]:
     yield "the root key", bytes(opened.root)
     for seal in opened.seals.values():
         yield "a seal key", bytes(seal)
+    for _, key in decrypted(directory, opened):
+        yield "an agent's key", key
+
+
+def agent_keys(directory: Path, password: str) -> dict[str, bytes]:
+    """Agent → its key."""
+    return dict(decrypted(directory, open_master(directory, password.encode())))
+
+
+def decrypted(directory: Path, opened: Opened) -> Iterator[tuple[str, bytes]]:
+    """(agent, key) of every file of a key."""
     for path in directory.rglob("*.json"):
         if path.name != NAME:
             file = decode(path.read_bytes(), AgentFile, path.name)
             key = derive(opened.root, f"waiaas agent v2|{file.id}".encode())
-            yield "an agent's key", bytes(decrypt(key, box_of(file), agent_aad(file)))
+            yield file.id, bytes(decrypt(key, box_of(file), agent_aad(file)))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from waiaas.cli.torture.facts import Answer, Decided, Decision, Intent, Renewal, Seen
+from waiaas.cli.torture.facts import Answer, Decided, Decision, Elsewhere, Gone, Intent, Renewal, Seen
 
-Line = Intent | Answer | Seen | Decision | Decided | Renewal
+Line = Intent | Answer | Seen | Decision | Decided | Renewal | Elsewhere | Gone
 LINE = msgspec.json.Decoder(Line)
 
 
@@ -33,6 +33,7 @@ class Records(msgspec.Struct, frozen=True):
     """What all programs wrote: intents by id, answers by intent, final statuses they were told by transaction.
 
     Of owners: decisions by id, and the answers to them. Of sessions: how often each was asked to be renewed, and was.
+    `elsewhere`: what a stranger signed, by hash; `gone`: hashes that were in a block which is none any more.
     """
 
     intents: dict[str, Intent]
@@ -41,6 +42,8 @@ class Records(msgspec.Struct, frozen=True):
     decisions: dict[str, Decision]
     decided: dict[str, Decided]
     renewals: dict[str, tuple[int, int]]
+    elsewhere: dict[str, Elsewhere]
+    gone: set[str]
 
     def accepted(self) -> dict[str, str]:
         """Intent → transaction, of all that the daemon took upon itself."""
@@ -54,7 +57,7 @@ class Records(msgspec.Struct, frozen=True):
 
 def read(paths: Iterable[Path]) -> Records:
     """The journals, decoded."""
-    records = Records({}, {}, {}, {}, {}, {})
+    records = Records({}, {}, {}, {}, {}, {}, {}, set())
     for path in sorted(paths):
         for text in path.read_bytes().splitlines():
             match LINE.decode(text):
@@ -68,6 +71,10 @@ def read(paths: Iterable[Path]) -> Records:
                     records.decisions[decision.id] = decision
                 case Decided() as decided:
                     records.decided[decided.decision] = decided
+                case Elsewhere() as strange:
+                    records.elsewhere[strange.hash] = strange
+                case Gone(hash=lost):
+                    records.gone.add(lost)
                 case Renewal(session=session, done=done):
                     asked, answered = records.renewals.get(session, (0, 0))
                     records.renewals[session] = (asked + (not done), answered + done)

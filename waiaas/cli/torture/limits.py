@@ -42,11 +42,13 @@ def overbooked(agents: list[Row], ledger: list[Row], policies: list[Row], native
             yield f"limits: {used[(agent_id, asset)]} {asset} of agent {agent_id} are booked, {cap} are allowed"
 
 
-def overspent(agents: list[Row], policies: list[Row], truth: Truth) -> Iterator[str]:
-    """Agents that the chain saw spend more than their limit, in all or at once."""
+def overspent(
+    agents: list[Row], policies: list[Row], truth: Truth, dearer: Mapping[tuple[str, str], int]
+) -> Iterator[str]:
+    """Agents that the chain saw spend more than their limit, in all or at once; what became `dearer` is let pass."""
     addresses = {agent["id"]: (agent["network"], agent["public_key"]) for agent in agents}
     for (agent_id, asset), cap in caps(agents, policies, truth.native, WINDOW).items():
-        paid = truth.paid(*addresses[agent_id], asset)
+        paid = truth.paid(*addresses[agent_id], asset) - max(0, dearer.get((agent_id, asset), 0))
         if paid > cap:
             yield f"limits: agent {agent_id} paid {paid} {asset} on chain, {cap} are allowed"
     for (agent_id, asset), cap in caps(agents, policies, truth.native, PER_TRANSACTION).items():

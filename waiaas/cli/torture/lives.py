@@ -15,7 +15,6 @@ from waiaas.cli.torture.points import RANDOM, Point
 from waiaas.cli.torture.proxy import Trap
 from waiaas.cli.torture.stage import Stage
 from waiaas.cli.torture.stopper import Stopper
-from waiaas.errors import StartError
 
 #: how long a named point may take to be passed once the daemon is ready
 TRIGGER_SECONDS = 6
@@ -28,6 +27,8 @@ EVICTED_SHARE = 0.5
 #: denials as old as this cannot be those of an answer under way
 DENIED_SECONDS = 30
 SIGKILLED = -9
+#: where a daemon says why it ends, beside its log
+OUTPUT = "serve.out and wallet/logs/daemon.log"
 
 
 class Tally:
@@ -41,7 +42,7 @@ class Tally:
         self.missed = 0
         self.leaps = 0
         self.evicted = 0
-        self.throws = self.suspensions = 0
+        self.throws = self.suspensions = self.forks = self.jumps = 0
         #: seconds from each start to ready
         self.recoveries: list[float] = []
         self.violated_limits: list[str] = []
@@ -55,7 +56,10 @@ class Life:
     ) -> None:
         self._stage, self._child, self._looker = stage, child, looker
         self._operator, self._stopper, self.tally = operator, stopper, tally
-        self._throwing: set[asyncio.Task[None]] = set()
+        #: what throws the switch; it outlives the life in which it began
+        self.throwing: set[asyncio.Task[None]] = set()
+        #: it was not ready in time once: to kill it again would only hide why
+        self.is_stuck = False
         self._chance = stage.chance.apart("lives")
         self._made = self._leapt = 0
         self._held = False
@@ -76,15 +80,16 @@ class Life:
         busy = busy or (met and point.is_elsewhere)
         self.tally.hits.update(await self._examine(asked if was_ready else [], busy=busy))
 
-    async def last(self) -> None:
-        """A life in good weather that nobody ends."""
+    async def last(self) -> bool:
+        """A life in good weather that nobody ends; False with a finding if it does not even begin."""
         self._stage.weather.clear()
         await self._hold(False)
         self._child.start(None)
-        ready = await self._recover(Point(RANDOM))
-        await asyncio.gather(*self._throwing)
-        if ready is None:
-            raise StartError("The daemon did not become ready after the last kill.")
+        ready = await self._recover(Point(RANDOM)) is not None
+        if not ready:
+            how = f"ended with exit code {self._child.ended}" if self._child.ended is not None else "is not ready"
+            self._stage.witness.find(f"last: after the last kill, in good weather, the daemon {how}; see {OUTPUT}")
+        return ready
 
     async def _recover(self, point: Point) -> float | None:
         """Seconds until it was ready; None if it was killed before."""
@@ -96,7 +101,8 @@ class Life:
             if point.throws_the_switch:
                 self._throw()
         elif self._child.ended is None:
-            self._stage.witness.find(f"recovery: not ready within {READY_SECONDS} seconds")
+            self.is_stuck = True
+            self._stage.witness.find(f"recovery: not ready within {READY_SECONDS} seconds: {self._child.told}")
         return seconds
 
     async def _make_agent(self) -> None:
@@ -106,9 +112,7 @@ class Life:
 
     def _throw(self) -> None:
         """It outlives this life: whoever throws the switch sees to it until it is off again."""
-        task = asyncio.create_task(self._stopper.throw())
-        self._throwing.add(task)
-        task.add_done_callback(self._throwing.discard)
+        self.throwing.add(asyncio.create_task(self._stopper.throw()))
 
     async def _until(self, point: Point, trap: Trap | None, recovered: "asyncio.Task[float | None]") -> bool:
         """Whether the point was met: the daemon is dead by its own hook, held in a trap, or its time is over."""

@@ -36,6 +36,9 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     evicted: int
     throws: int
     suspensions: int
+    forks: int
+    jumps: int
+    strangers: int
     decisions: int
     renewals: int
     operations: dict[str, int]
@@ -85,6 +88,10 @@ def table(report: Report) -> "Table":
         ("ended", "\n".join(f"{number} {ending}" for ending, number in report.ends.items())),
         ("faults", f"{sum(report.faults.values())} of {len(report.faults)} kinds, {went}"),
         ("stopped", f"{report.throws} times everything, {report.suspensions} times an agent"),
+        (
+            "befell",
+            f"{report.forks} forks, {report.jumps} jumps of the price, {report.strangers} payments of a stranger",
+        ),
         ("owners, sessions", f"{report.decisions} decisions, {report.renewals} renewals"),
         ("duplicates, lost", f"{report.duplicates}, {report.lost}"),
         ("limits violated, unbalanced", f"{report.violated_limits}, {report.unbalanced}"),

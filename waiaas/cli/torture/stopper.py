@@ -5,7 +5,6 @@ and the request to go on.
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from waiaas.cli.torture.hosts import Host
 from waiaas.cli.torture.journal import Journal
 from waiaas.cli.torture.operator import Operator
 from waiaas.cli.torture.owner import Owner
+from waiaas.cli.torture.pauses import pause
 from waiaas.cli.torture.stage import Stage
 
 #: between two stops, on average
@@ -41,7 +41,8 @@ class Stopper:
     def __init__(self, stage: Stage, operator: Operator, owners: Sequence[Owner], journal: Journal) -> None:
         self._stage, self._operator, self._owners, self._journal = stage, operator, owners, journal
         self._chance: Chance = stage.chance.apart("stopper")
-        self._turn = asyncio.Lock()
+        #: held by whoever stops something, and by whoever lets it go on
+        self.turn = asyncio.Lock()
         self._told: set[str] = set()
         #: how often everything was stopped, and an agent
         self.throws = self.suspensions = 0
@@ -49,9 +50,7 @@ class Stopper:
     async def work(self, stop: asyncio.Event) -> None:
         """One stop after the other until told to stop."""
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._chance.exponential(PAUSE_SECONDS)):
-                    await stop.wait()
+            await pause(stop, self._chance.exponential(PAUSE_SECONDS))
             if self._chance.happens(SWITCH_SHARE):
                 await self.throw()
             else:
@@ -59,7 +58,7 @@ class Stopper:
 
     async def throw(self) -> None:
         """Stop everything, see that it stands still, and lift the switch again, however often the daemon dies."""
-        async with self._turn:
+        async with self.turn:
             manifest = await self._thrown()
             self.throws += 1
             self._stage.witness.expect_silence(self._stage.clock.monotonic() + GRACE_SECONDS)
@@ -76,7 +75,7 @@ class Stopper:
 
     async def suspend(self, owner: Owner) -> None:
         """Stop one agent, see that nothing is signed for it, and let it go on."""
-        async with self._turn:
+        async with self.turn:
             agent = owner.agent.id
             await self._insist(f"/v1/agents/{agent}/suspend", "AGENT_SUSPENDED")
             self.suspensions += 1

@@ -98,17 +98,11 @@ def _check_bounds(fields: Fields, entry: Mapping[str, int | None]) -> None:
 
 
 def _parse_limits(fields: Fields, issues: list[tuple[str, str]]) -> Iterator[tuple[str, AssetLimit]]:
-    raw = fields.get("limits")
-    if raw is None:
-        return
-    if not isinstance(raw, Mapping):
-        fields.refuse("limits", "must be an object of assets")
-        return
     seen: set[str] = set()
-    for name, value in raw.items():
-        path = f"{fields.path('limits')}.{str(name)[:80]}"
+    for name, value in fields.entries("limits", "assets"):
+        path = f"{fields.path('limits')}.{name[:80]}"
         try:
-            asset = parse_asset(str(name))
+            asset = parse_asset(name)
         except ValueError as error:
             issues.append((path, str(error)))
             continue

@@ -1,0 +1,1 @@
+"""What an agent's key and its spenders do on a chain without this process."""

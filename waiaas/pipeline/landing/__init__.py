@@ -1,0 +1,1 @@
+"""What became of signed bytes: looked up, followed, landed or buried, and all of it again after a start."""

@@ -1,0 +1,1 @@
+"""Who may ask, and under what: agents, owners, policies and sessions, made, changed and ended."""

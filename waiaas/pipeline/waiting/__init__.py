@@ -1,0 +1,1 @@
+"""What is accepted and not signed yet: released when its delay is over, decided by its owner, taken back, run out."""
