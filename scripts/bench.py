@@ -64,6 +64,10 @@ EVM = Net("EVM", "ethereum", "ethereum-localnet", 10**15, 0)
 HELD = Net("Solana", "solana", "devnet", 10**6, 400)
 
 
+#: requests that no run comes near
+PLENTY = 100_000
+
+
 class Figure(msgspec.Struct, frozen=True):
     """One line of the table; latencies in milliseconds, None where a single thing was timed."""
 
@@ -124,11 +128,36 @@ def send(token: str, to: str, net: Net) -> str:
 
 
 def prepare(operator: httpx.Client, net: Net, count: int) -> tuple[list[str], str]:
-    """(session tokens of fresh agents on a network, the address of one more)."""
+    """(session tokens of fresh agents on a network, each with constraints of every kind, the address of one more)."""
     with ThreadPoolExecutor(8) as threads:
         agents = list(threads.map(lambda number: make_agent(operator, number, net), range(count + 1)))
-        tokens = list(threads.map(lambda agent: ask(operator, "/v1/sessions", agentId=agent["id"])["token"], agents))
-    return tokens[1:], agents[0]["publicKey"]
+        to = agents[0]["publicKey"]
+        bounds = constraints(net, to)
+        sessions = threads.map(lambda one: ask(operator, "/v1/sessions", agentId=one["id"], constraints=bounds), agents)
+        tokens = [session["token"] for session in sessions]
+    return tokens[1:], to
+
+
+def constraints(net: Net, to: str) -> dict[str, Any]:
+    """What a session may do at most: more than a run asks for, so that all is judged and nothing refused."""
+    return {
+        "maxAmountPerTx": str(net.amount),
+        "maxTotalAmount": str(net.amount * PLENTY),
+        "maxTransactions": PLENTY,
+        "allowedOperations": ["TRANSFER"],
+        "allowedDestinations": [to],
+    }
+
+
+def limit(operator: httpx.Client) -> None:
+    """Policies beside the one that a wallet begins with, as wide as those constraints."""
+    ask(operator, "/v1/policies", type="RATE_LIMIT", rules={"max_requests": PLENTY, "window_seconds": 60})
+    hours = {"allowed_hours": {"start": 0, "end": 24}, "timezone": "Europe/Berlin"}
+    ask(operator, "/v1/policies", type="TIME_RESTRICTION", rules=hours)
+    for asset, net in (("native:solana", SOLANA), ("native:ethereum", EVM)):
+        most = net.amount * PLENTY
+        caps = {"per_transaction": str(most), "daily_total": str(most * 1000), "monthly_total": str(most * 1000)}
+        ask(operator, "/v1/policies", type="SPENDING_LIMIT", rules={"limits": {asset: caps}})
 
 
 def make_agent(operator: httpx.Client, number: int, net: Net) -> dict[str, Any]:
@@ -266,6 +295,7 @@ def measure_daemon(load: Load, daemon: Daemon, transfers: int, agents: int) -> I
     """What the daemon does under load; reads come after the sends that they list."""
     url = daemon.url
     with daemon.client() as operator:
+        limit(operator)
         tokens, to = prepare(operator, SOLANA, agents)
         texts = [send(token, to, SOLANA) for token in tokens]
         yield load.run("health", url, get("/health"))

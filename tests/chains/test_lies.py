@@ -190,3 +190,11 @@ async def test_bytes_that_are_sent_again_go_to_every_endpoint(make_chain):
     assert [node.methods.count("sendTransaction") for node in nodes] == [2, 1]
     [params] = [body["params"] for body in nodes[1].bodies if body["method"] == "sendTransaction"]
     assert params == ["Ynl0ZXM=", {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}]
+
+
+async def test_two_liars_cannot_leave_the_third_out_by_telling_of_blocks_that_are_not_there(make_chain):
+    """They say that finality is past the attempt and that nobody knows it; the third, "far behind", has seen it."""
+    chain = make_chain(node(getSlot=10_000), node(getSlot=10_000), node(status=SEEN, getSlot=2000))
+    await chain.rpc.watch()
+    assert [one.lagging for one in chain.rpc.endpoints] == [False, False, True]
+    assert await chain.deaths([ATTEMPT]) == {}

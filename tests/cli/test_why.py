@@ -152,6 +152,14 @@ def test_an_end_is_told_with_its_proof(code: str, word: str) -> None:
     assert commands(told) == (["waiaas audit list --tx t1"] if code == "NONCE_CONSUMED" else [])
 
 
+@pytest.mark.parametrize("status", ["CANCELLED", "FAILED", "EXPIRED", "PARTIAL_FAILURE"])
+def test_what_an_older_database_ended_is_never_called_unpaid(status: str) -> None:
+    told = why(status=status, errorCode="RESTORED", error="Look at the chain.")
+    text = " ".join([*told.known, *told.next, *(option.consequence for option in told.options)])
+    assert "only the chain knows" in text
+    assert not any(word in text for word in ("no money has moved", "never be paid", "never will be"))
+
+
 def test_a_denial_tells_what_would_have_passed() -> None:
     remedies = [
         {"kind": "amount_at_most", "asset": "native:solana", "value": "10"},

@@ -230,6 +230,18 @@ async def test_a_correction_takes_the_gas_limit_that_the_chain_estimates_now(eth
     assert await eth.said(tx) == [("CONFIRMED", None)]
 
 
+async def test_a_speed_up_of_bytes_refused_for_their_gas_corrects_it_too(eth):
+    await eth.node.hold()
+    eth.faults.answer("eth_estimateGas", hex(10_000_000))
+    eth.faults.refuse("eth_sendRawTransaction", -32000, "exceeds block gas limit")
+    tx = await eth.execute(await eth.want(eth.pay()))
+    await eth.sped_up(tx)
+    assert [build.read(one.raw)[0].gas_limit for one in await eth.attempts(tx)] == [12_000_000, 25_200]
+    await eth.node.mine()
+    await eth.confirm()
+    assert await eth.said(tx) == [("CONFIRMED", None)]
+
+
 async def test_a_correction_needs_the_gate_and_stays_under_the_limits(eth, market):
     await eth.node.hold()
     eth.faults.refuse("eth_sendRawTransaction", -32000, "exceeds block gas limit", times=3)
@@ -407,6 +419,24 @@ async def test_a_speed_up_and_a_landing_at_once_settle_once(eth, held):
     with pytest.raises(AlreadyProcessed):
         await eth.sped_up(held)
     assert (await eth.said(held), await eth.states(held)) == ([("CONFIRMED", None)], [("SEND", LANDED)])
+
+
+async def test_what_is_sped_up_while_its_first_bytes_are_proven_dead_is_not_buried_with_them(eth, held):
+    """The new bytes are signed after the look has read its attempts, and land in a block that is final at once."""
+    chain = eth.core.chains.chain(eth.network)
+
+    async def meanwhile(followed):
+        await eth.sped_up(held)
+        await eth.node.mine()
+        return await type(chain).deaths(chain, followed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain, "deaths", meanwhile)
+        await eth.confirm(AGAIN)
+    assert (await eth.said(held), (await eth.agent()).status) == ([("SUBMITTED", None)], AgentStatus.ACTIVE)
+    await eth.confirm()
+    assert await eth.states(held) == [("SEND", DEAD), ("SPEED_UP", LANDED)]
+    assert await eth.said(held) == [("CONFIRMED", None)]
 
 
 @pytest.mark.parametrize("cancel", [False, True])

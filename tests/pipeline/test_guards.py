@@ -188,6 +188,13 @@ async def test_the_owner_signs_for_what_a_call_takes_without_saying_so(world, co
     assert (await world.row(asked_to_open)).status.value == "CONFIRMED"
 
 
+async def test_a_bare_nonce_is_no_word_for_what_leaves_undeclared(world, core, asked_to_open):
+    proof = msgspec.structs.replace(await signed(world, asked_to_open), digest=None, bound=False)
+    with pytest.raises(InvalidSignature):
+        await say_yes(world, asked_to_open, proof)
+    assert (await world.row(asked_to_open)).status.value == "QUEUED"
+
+
 async def test_nothing_leaves_undeclared_that_the_owner_has_not_read(world, core, asked_to_open):
     proof = await signed(world, asked_to_open)
     less = written_undeclared([Effect("TRANSFER", ASSOCIATED_TOKEN, "native:solana", RENT - 1)])

@@ -16,6 +16,7 @@ from waiaas.domain.transaction import Status
 from waiaas.errors import StorageBusy, Transient
 from waiaas.pipeline.family import end_orphans
 from waiaas.pipeline.landing.recover import close_networks, recover
+from waiaas.pipeline.registry import agents as making
 from waiaas.pipeline.requests.withdraw import withdraw
 from waiaas.pipeline.stops import suspend, switch
 from waiaas.repositories import agents, audit, sessions, settings
@@ -125,6 +126,31 @@ async def test_what_an_older_database_remembers_as_open_is_not_done_again(wallet
     # once each: what was signed before, and what the older database had still to sign
     async with world.open_core():
         assert await world.balance(world.bob) == had + 1 + 2 + 3
+
+
+async def test_an_agent_that_was_being_made_when_it_was_copied_is_stopped_too(wallet, monkeypatch):
+    world = wallet
+    async with running(world) as core:
+        with monkeypatch.context() as patch:
+
+            async def killed(*_):
+                raise StorageBusy("killed here")
+
+            patch.setattr(making, "activate", killed)
+            with pytest.raises(StorageBusy):
+                made = making.create(
+                    core, name="carol", chain=world.alice.chain, network=world.network, actor=world.operator
+                )
+                await made
+        yesterday = copied(world)
+        # the next start finished it, and it went to work
+        await making.finish_creations(core)
+        [carol] = [agent for agent in await agents.page(core.db, limit=9) if agent.name == "carol"]
+        assert carol.status is AgentStatus.ACTIVE
+    put_back(world, yesterday)
+    async with world.open_daemon() as daemon:
+        carol = await agents.get(daemon.core.db, carol.id)
+        assert (carol.status, carol.suspension_reason) == (AgentStatus.SUSPENDED, "restored")
 
 
 async def test_it_is_told_of_once_in_the_commit_that_does_it(wallet):
@@ -265,8 +291,28 @@ async def test_bytes_from_before_the_gap_that_die_are_not_signed_again(wallet):
         await core.chains.chain(world.network).faucet(world.alice.public_key, SOL)
         await world.confirm(DEATH)
         assert len(await world.attempts(tx)) == 1
-        assert (await world.row(tx)).status is Status.EXPIRED
+        row = await world.row(tx)
+        # it was paid in the gap: nothing may say that it never was
+        assert (row.status, row.error_code) == (Status.EXPIRED, "RESTORED")
         assert await world.balance(world.alice) == SOL
+
+
+async def test_a_nonce_that_was_used_in_the_gap_is_not_called_a_strangers(evm_template, tmp_path):
+    async with open_evm_world(*evm_template, tmp_path / "ethereum") as eth:
+        async with running(eth):
+            await eth.node.hold()
+            tx = await eth.execute(await eth.want(eth.pay(5)))
+            yesterday = copied(eth)
+            await eth.sped_up(tx)
+            eth.strange += [attempt.raw for attempt in await eth.attempts(tx)]
+            await eth.node.mine()
+            await eth.confirm()
+            assert await eth.said(tx) == [("CONFIRMED", None)]
+        put_back(eth, yesterday)
+        async with running(eth):
+            await eth.confirm(2)
+            assert await eth.said(tx) == [("FAILED", "RESTORED")]
+            assert await eth.balance(eth.bob) == 100 * ETHER + 5
 
 
 async def test_a_batch_goes_no_further_than_the_item_that_was_signed(evm_template, tmp_path):

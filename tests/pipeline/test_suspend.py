@@ -94,10 +94,27 @@ async def test_a_resume_beside_the_kill_switch_does_not_undo_it(world, core):
 
 async def test_a_resume_that_comes_second_says_so(world, core):
     await suspend(world)
-    again = agents.mark_resumed(world.alice.id, world.clock.now())
+    again = agents.mark_resumed(world.alice.id, "manual", world.clock.now())
     core.db = Between(core.db, agents.MARK_RESUMED, before=lambda: core.db.commit(again))
     with pytest.raises(AgentNotSuspended):
         await steps.resume(core, world.alice.id, world.operator)
+
+
+async def test_a_theft_found_while_it_is_resumed_keeps_it_suspended(world, core):
+    await suspend(world)
+    found = agents.mark_suspended_for(world.alice.id, "unknown_spend", world.clock.now())
+    core.db = Between(core.db, agents.MARK_RESUMED, before=lambda: core.db.commit(found))
+    with pytest.raises(StorageBusy, match="unknown_spend"):
+        await steps.resume(core, world.alice.id, world.operator)
+    assert (await world.agent()).suspension_reason == "unknown_spend"
+
+
+async def test_a_resume_beside_a_termination_does_not_undo_it(world, core):
+    await suspend(world)
+    core.db = Between(core.db, agents.MARK_RESUMED, before=world.terminate)
+    with pytest.raises(AgentNotSuspended):
+        await steps.resume(core, world.alice.id, world.operator)
+    assert (await world.agent()).status is not AgentStatus.ACTIVE
 
 
 async def test_rows_that_keep_moving_leave_it_undone(world, core, monkeypatch):

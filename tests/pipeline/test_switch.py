@@ -125,7 +125,7 @@ async def test_a_session_issued_meanwhile_is_revoked_too(world, core):
 
 async def test_an_agent_resumed_meanwhile_is_suspended_too(world, core):
     await world.suspend()
-    resumed = agents.mark_resumed(world.alice.id, world.clock.now())
+    resumed = agents.mark_resumed(world.alice.id, "operator", world.clock.now())
     core.db = Between(core.db, switch.ACTIVATE, before=lambda: core.db.commit(resumed))
     assert (await world.activate()).counts.agents_suspended == 2
     assert (await world.agent()).suspension_reason == "kill_switch"

@@ -89,7 +89,7 @@ async def test_killed_while_it_talks_to_a_node_that_lives_on_it_pays_once(house,
         ("commit INSERT INTO agents", False),
         ("rename keystore/", False),
         ("renamed keystore/", True),
-        ("commit UPDATE agents SET status = 'ACTIVE'", True),
+        ("commit UPDATE agents SET status = CASE WHEN", True),
     ],
 )
 async def test_killed_while_an_agent_is_made_it_is_there_whole_or_not_at_all(house, point, made):

@@ -5,9 +5,10 @@ import shutil
 import msgspec
 import pytest
 
+from waiaas.domain.event import SYSTEM
 from waiaas.errors import ClockWentBack
 from waiaas.repositories import audit, settings
-from waiaas.workers.marker import Mark, open_marker, read_mark
+from waiaas.workers.marker import Mark, first_mark, open_marker, read_mark
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ async def test_a_new_wallet_has_a_mark_and_each_start_writes_the_next(world, cor
     assert (mark.audit_id, mark.audit_hash) == await audit.head(core.db)
     assert (mark.epoch, mark.clean, mark.installation) == (1, False, core.keystore.installation)
     assert await settings.find(core.db, "epoch") == 1
+
+
+async def test_a_mark_that_a_former_wallet_left_is_not_held_against_a_new_one(world, core, edit, opening):
+    edit(installation="of a wallet that was deleted")
+    await first_mark(core.db, world.clock, world.data.epoch, core.keystore.installation)
+    await opening()
+    assert await why(core) == []
 
 
 async def test_a_mark_names_the_newest_audit_row(world, core, opening):
@@ -131,6 +139,37 @@ async def test_a_start_that_ends_before_its_mark_is_begun_again(world, core, ope
     await opening()
     assert await why(core) == ["rows_missing"] * 2
     assert (await world.agent()).suspended_at == resumed.suspended_at
+
+
+async def test_a_gap_begins_with_what_the_copy_knew_however_often_it_is_noticed(world, core, opening, edit):
+    await (await opening()).close()
+    edit(audit_id=10_000, clean=False)
+    before, began = world.data.epoch.read_bytes(), await audit.newest_at(core.db)
+    for _ in range(3):
+        world.clock.step(1000)
+        world.data.epoch.write_bytes(before)
+        await opening()
+        assert (core.gap.lost_from, core.gap.lost_to) == (began, world.clock.now())
+
+
+async def test_a_migration_of_the_copy_does_not_hide_the_gap(world, core, opening, edit):
+    await (await opening()).close()
+    edit(audit_id=10_000)
+    began, ended = await audit.newest_at(core.db), read_mark(world.data.epoch).at
+    world.clock.step(1000)
+    await core.db.commit(audit.record("DATABASE_MIGRATED", SYSTEM, world.clock.now()))
+    await opening()
+    assert (core.gap.lost_from, core.gap.lost_to) == (began, ended)
+
+
+async def test_rows_from_before_a_clock_was_put_back_are_from_before_the_gap(world, core, opening, edit):
+    await (await opening()).close()
+    tx = await world.send(1)
+    edit(audit_id=10_000)
+    world.clock._latest = 0
+    world.clock.step(-1000)
+    await opening(accept_clock=True)
+    assert core.gap.noticed_at >= tx.created_at > world.clock.now()
 
 
 async def test_a_clock_that_went_back_stops_the_start_unless_that_is_accepted(world, core, opening):

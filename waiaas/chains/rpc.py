@@ -129,9 +129,12 @@ class Rpc:
         await call.future
         return call.endpoint
 
-    async def witnesses(self) -> list[Witness]:
-        """Every endpoint that is healthy and who it should be, at this moment."""
-        endpoints = self._healthy()
+    async def witnesses(self, *, behind: bool = False) -> list[Witness]:
+        """Every endpoint that is healthy and who it should be, at this moment.
+
+        `behind`: those too that seem far behind, for who tells of blocks that are not there makes all others seem so.
+        """
+        endpoints = [one for one in self.endpoints if one.usable] if behind else self._healthy()
         checks = await asyncio.gather(*map(self._verify, endpoints), return_exceptions=True)
         for check in checks:
             if check is not None and not isinstance(check, Transient):

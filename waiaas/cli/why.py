@@ -18,6 +18,8 @@ FINAL = ("CONFIRMED", "FAILED", "CANCELLED", "EXPIRED", "PARTIAL_FAILURE")
 UNSIGNED = "Nothing is signed, so no money can have moved."
 GIVEN_BACK = "What was set aside for it is given back."
 TIMEOUT = "If it is not signed within security.unsigned_timeout_seconds it ends as PENDING_TIMEOUT, unpaid."
+#: nobody may be told that it is unpaid
+RESTORED = "An older database was put back: whether it was paid in the time that is lost, only the chain knows."
 AGAIN = "If it is still wanted, send it anew under a new key: this one can never be paid any more."
 
 #: what a transaction waits for, and what lets it go on
@@ -156,7 +158,9 @@ def _native(amount: str, tx: Fields) -> str:
 
 def _ended(tx: Fields, attempts: Sequence[Fields]) -> Iterator[str]:
     yield f"Why: {tx['errorCode']}. {tx['error']}"
-    if tx["status"] == "PARTIAL_FAILURE":
+    if tx["errorCode"] == "RESTORED":
+        yield RESTORED
+    elif tx["status"] == "PARTIAL_FAILURE":
         yield "Some of its items are paid and the others never will be; each is listed below."
     elif proof := PROOFS.get(tx["errorCode"]):
         yield proof
@@ -288,6 +292,8 @@ def _options(tx: Fields) -> Iterator[Option]:
             return
         case _ if tx["decision"] and tx["decision"]["outcome"] == "deny":
             yield from (Option(None, _remedy(remedy)) for remedy in tx["decision"]["remedies"])
+        case _ if tx["errorCode"] == "RESTORED":
+            yield Option(None, "Look on chain first: sent anew without that, it could be paid twice.")
         case _ if tx["errorCode"] == "NONCE_CONSUMED":
             yield Option(
                 f"waiaas audit list --tx {tx['id']}",

@@ -34,7 +34,11 @@ CREATE = """
 INSERT INTO agents (id, name, chain, network, public_key, status, created_at, updated_at)
 VALUES (:id, :name, :chain, :network, :public_key, 'CREATING', :now, :now)
 """
-ACTIVATE = "UPDATE agents SET status = 'ACTIVE', updated_at = :now WHERE id = :id AND status = 'CREATING'"
+#: one that a copy of the database knew as CREATING may have acted since
+ACTIVATE = """
+UPDATE agents SET status = CASE WHEN suspension_reason IS NULL THEN 'ACTIVE' ELSE 'SUSPENDED' END, updated_at = :now
+ WHERE id = :id AND status = 'CREATING'
+"""
 UNDO_CREATION = "DELETE FROM agents WHERE id = :id AND status = 'CREATING'"
 RENAME = """
 UPDATE agents SET name = :name, updated_at = :now WHERE id = :id AND status NOT IN ('TERMINATED', 'TERMINATING')
@@ -52,7 +56,7 @@ UPDATE agents SET suspension_reason = :reason, updated_at = :now
 """
 MARK_RESUMED = """
 UPDATE agents SET status = 'ACTIVE', suspended_at = NULL, suspension_reason = NULL, updated_at = :now
- WHERE id = :id AND status = 'SUSPENDED'
+ WHERE id = :id AND status = 'SUSPENDED' AND suspension_reason IS :was
 """
 ACTIVE_IDS = "SELECT id FROM agents WHERE status = 'ACTIVE' ORDER BY id"
 SUSPEND_THESE = """
@@ -60,11 +64,13 @@ UPDATE agents SET status = 'SUSPENDED', suspended_at = :now, suspension_reason =
  WHERE status = 'ACTIVE' AND id IN (SELECT value FROM json_each(:ids))
 """
 NONE_ACTIVE = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM agents WHERE status = 'ACTIVE')"
-STANDING = "SELECT id, suspension_reason FROM agents WHERE status IN ('ACTIVE', 'SUSPENDED') ORDER BY id"
+STANDING = """
+SELECT id, suspension_reason FROM agents WHERE status IN ('CREATING', 'ACTIVE', 'SUSPENDED') ORDER BY id
+"""
 SUSPEND_ALL = """
-UPDATE agents SET status = 'SUSPENDED', suspended_at = COALESCE(suspended_at, :now), suspension_reason = :reason,
-       updated_at = :now
- WHERE status IN ('ACTIVE', 'SUSPENDED')
+UPDATE agents SET status = CASE status WHEN 'CREATING' THEN status ELSE 'SUSPENDED' END,
+       suspended_at = COALESCE(suspended_at, :now), suspension_reason = :reason, updated_at = :now
+ WHERE status IN ('CREATING', 'ACTIVE', 'SUSPENDED')
 """
 SUSPENDED_FOR = "SELECT id FROM agents WHERE status = 'SUSPENDED' AND suspension_reason = :reason ORDER BY id"
 RESUME_THESE = """
@@ -168,7 +174,7 @@ async def owner_addresses(db: Database) -> set[str]:
 
 
 async def standing(db: Database) -> dict[str, str | None]:
-    """Agents that are ACTIVE, or SUSPENDED and why, by id."""
+    """Agents that are CREATING or ACTIVE, or SUSPENDED and why, by id."""
     return {row["id"]: row["suspension_reason"] for row in await db.fetch_all(STANDING)}
 
 
@@ -233,9 +239,9 @@ def mark_suspended_for(agent_id: str, reason: str, now: int) -> Statement:
     return Statement(MARK_SUSPENDED_FOR, {"id": agent_id, "reason": reason, "now": now}, touches=f"agent:{agent_id}")
 
 
-def mark_resumed(agent_id: str, now: int) -> Statement:
-    """SUSPENDED → ACTIVE, whatever it was suspended for."""
-    return Statement(MARK_RESUMED, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
+def mark_resumed(agent_id: str, was: str | None, now: int) -> Statement:
+    """SUSPENDED → ACTIVE; stale if it is SUSPENDED for anything but `was` by now."""
+    return Statement(MARK_RESUMED, {"id": agent_id, "was": was, "now": now}, touches=f"agent:{agent_id}")
 
 
 def suspend_these(ids: Sequence[str], reason: str, now: int) -> Statement:
@@ -245,7 +251,10 @@ def suspend_these(ids: Sequence[str], reason: str, now: int) -> Statement:
 
 
 def suspend_all(reason: str, now: int) -> Statement:
-    """ACTIVE → SUSPENDED for every agent; those that were SUSPENDED before are so for this reason from now on."""
+    """ACTIVE → SUSPENDED for every agent; those that were SUSPENDED before are so for this reason from now on.
+
+    One that is CREATING will be as soon as that is finished.
+    """
     return Statement(SUSPEND_ALL, {"reason": reason, "now": now}, expect=None, touches="agent:*")
 
 

@@ -76,6 +76,7 @@ SELECT nonce AS mark FROM attempts
  WHERE network = :network AND signer = :signer AND nonce IN (SELECT value FROM json_each(:marks))
 """
 DIE = "UPDATE attempts SET status = 'DEAD', finished_at = :now WHERE id = :id AND status IN ('LIVE', 'REPLACED')"
+ANY_OPEN = "SELECT 1 FROM attempts WHERE tx_id = :tx_id AND finished_at IS NULL"
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
@@ -232,3 +233,8 @@ def bury_rivals(landed: Followed, now: int) -> Statement:
 def die(attempt_id: str, now: int) -> Statement:
     """LIVE or REPLACED → DEAD, on proof."""
     return Statement(DIE, {"id": attempt_id, "now": now})
+
+
+def none_open(tx_id: str) -> Statement:
+    """Guard: nothing signed for the transaction may still land; one signed since the proof was asked for may."""
+    return Statement(ANY_OPEN, {"tx_id": tx_id}, expect=0)

@@ -21,7 +21,8 @@ VALUES (:timestamp, :event_type, :actor, :agent_id, :session_id, :tx_id, :detail
 STRANGERS = "SELECT details FROM audit_log WHERE event_type = 'UNKNOWN_SPEND' AND agent_id = :agent_id"
 HEAD = "SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1"
 AT = "SELECT hash FROM audit_log WHERE id = :id"
-NEWEST = "SELECT timestamp FROM audit_log ORDER BY id DESC LIMIT 1"
+#: an older copy is migrated before anything looks at it: that row is of today
+NEWEST = "SELECT timestamp FROM audit_log WHERE event_type <> 'DATABASE_MIGRATED' ORDER BY id DESC LIMIT 1"
 
 
 def _audit_link(previous: str | None, installation: str, *row: Any) -> str:
@@ -77,6 +78,6 @@ async def hash_at(db: Database, audit_id: int) -> str | None:
 
 
 async def newest_at(db: Database) -> int | None:
-    """When the newest row was written; None in an empty log."""
+    """When the newest row was written, migrations aside; None where there is none."""
     row = await db.fetch_one(NEWEST)
     return row["timestamp"] if row else None

@@ -14,7 +14,7 @@ from waiaas.errors import ClockWentBack
 from waiaas.files import read_bytes, write_atomic
 from waiaas.pipeline.core import Core
 from waiaas.pipeline.stops import restored
-from waiaas.repositories import audit, settings
+from waiaas.repositories import agents, audit, settings
 
 #: a wall clock before this has not been set since power-on (2024-01-01)
 FIRST_SANE = 1_704_067_200
@@ -68,8 +68,9 @@ class Marker:
 
 
 async def first_mark(db: Database, clock: Clock, path: Path, installation: str) -> None:
-    """The mark of a new wallet: from here on one that is missing was taken away."""
-    if not await asyncio.to_thread(path.exists):
+    """The mark of a new wallet: from here on one that is missing was taken away; one of a former wallet is replaced."""
+    left = await asyncio.to_thread(read_mark, path) if await asyncio.to_thread(path.exists) else None
+    if left is None or left.installation != installation:
         await Marker(db, clock, path, installation, epoch=0).close()
 
 
@@ -136,8 +137,13 @@ async def doubt(db: Database, mark: Mark | None, installation: str, epoch: int) 
 
 async def _gap(db: Database, mark: Mark | None, why: str, now: int) -> Gap:
     """From the newest row to the mark of a clean stop; without one nobody knows until when there was more."""
-    newest = await audit.newest_at(db) or 0
-    return Gap(why, newest, mark.at if mark is not None and mark.clean else now, now)
+    lost_from = newest = await audit.newest_at(db) or 0
+    if (before := await restored.newest_gap(db)) and await agents.suspended_for(db, restored.RESTORED):
+        # whoever resumes those has not accepted that one, be it that its start was cut short before its mark
+        lost_from = min(newest, before.lost_from)
+    lost_to = mark.at if mark is not None and mark.clean and mark.at >= lost_from else now
+    # with a clock that was put back the rows may be of a later time
+    return Gap(why, lost_from, lost_to, max(now, newest))
 
 
 def _unclean(mark: Mark | None, stored: int, now: int) -> list[Statement]:

@@ -445,3 +445,16 @@ async def test_without_attempts_nobody_is_asked(make_evm):
     one = stub()
     assert await make_evm(one).deaths([]) == {}
     assert one.bodies == []
+
+
+async def test_two_liars_cannot_leave_the_third_out_by_telling_of_blocks_that_are_not_there(make_evm):
+    """They count the nonce as spent in a block that is final; the third, "far behind", does not."""
+    liars, honest = (Chain(head=10_000, finalized=9_900), Chain(head=10_000, finalized=9_900)), Chain(count=NONCE)
+    chain = make_evm(*(one.node for one in (*liars, honest)))
+    for _ in range(2):
+        await chain.rpc.watch()
+        assert [one.lagging for one in chain.rpc.endpoints] == [False, False, True]
+        assert await chain.deaths([ATTEMPT]) == {}
+        for one in (*liars, honest):
+            one.finalize()
+            one.finalize()

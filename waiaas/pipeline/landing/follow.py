@@ -32,6 +32,7 @@ from waiaas.pipeline.elsewhere.strangers import suspension, unknown_spend
 from waiaas.pipeline.signing.execute import send, sign_again, slot_of
 from waiaas.pipeline.signing.gate import Stopped
 from waiaas.pipeline.signing.replace import is_current, replace
+from waiaas.pipeline.stops.restored import MAY_HAVE_LANDED
 from waiaas.repositories import agents, attempts, outbox, transactions
 
 #: attempts that may be signed for one transaction, each after proof that the one before is dead
@@ -164,7 +165,7 @@ async def _bury(core: Core, group: Sequence[Followed], proof: base.Proof) -> Non
     now, agent = core.clock.now(), await agents.get(core.db, tx.agent_id)
     is_theft = live.nonce is not None and agent.key_exported_at is None
     told = [] if live.nonce is None else unknown_spend(tx.network, live.nonce, About(tx.agent_id, None, tx.id), now)
-    deaths = [attempts.die(attempt.id, now) for attempt in group]
+    deaths = [*(attempts.die(attempt.id, now) for attempt in group), attempts.none_open(tx.id)]
     # the items beside it end with their batch
     stop = await suspension(core, agent, now, but_items_of=tx.parent_id) if is_theft else []
     if tx.status is not Status.SUBMITTED:
@@ -176,7 +177,7 @@ async def _bury(core: Core, group: Sequence[Followed], proof: base.Proof) -> Non
         if fresh is not None:
             await send(core, fresh)
             return
-    to, code, message = _end_of(live)
+    to, code, message = _end_of(core, tx, live)
     ending = await family.ending(core.db, tx, to, code, message, now, SYSTEM, **proof.evidence)
     await core.db.commit(*deaths, *ending, *told, *stop)
     core.execute_soon.set()
@@ -187,7 +188,10 @@ def _is_hopeless(live: Followed) -> bool:
     return live.rejected_at is not None and live.nonce is None
 
 
-def _end_of(live: Followed) -> tuple[Status, Reason, str]:
+def _end_of(core: Core, tx: Transaction, live: Followed) -> tuple[Status, Reason, str]:
+    if _is_before_gap(core, tx):
+        # these bytes are dead, but others for the same payment may have been signed in the gap, and have landed
+        return (Status.EXPIRED if live.nonce is None else Status.FAILED), Reason.RESTORED, MAY_HAVE_LANDED
     if live.nonce is not None:
         message = "Another transaction of this key, not signed by this wallet, took its nonce."
         return Status.FAILED, Reason.NONCE_CONSUMED, message
@@ -197,6 +201,11 @@ def _end_of(live: Followed) -> tuple[Status, Reason, str]:
     return Status.EXPIRED, Reason.BLOCKHASH_EXPIRED, message
 
 
+def _is_before_gap(core: Core, tx: Transaction) -> bool:
+    """Whether the books say nothing of a time in which more may have been signed for it."""
+    return core.gap is not None and tx.created_at <= core.gap.noticed_at
+
+
 async def _signed_again(
     core: Core, tx: Transaction, group: Sequence[Followed], proof: base.Proof, told: Sequence[Statement]
 ) -> Attempt | None:
@@ -204,8 +213,8 @@ async def _signed_again(
 
     None too for what is older than a gap in the books: its further attempt may be in the gap, and land.
     """
-    if core.gap is not None and tx.created_at <= core.gap.noticed_at:
-        log.info("not_signed_again", tx_id=tx.id, code=Reason.RESTORED, reason=core.gap.why)
+    if _is_before_gap(core, tx):
+        log.info("not_signed_again", tx_id=tx.id, code=Reason.RESTORED)
         return None
     try:
         return await sign_again(core, tx, group, proof, told)

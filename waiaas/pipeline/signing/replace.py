@@ -40,10 +40,9 @@ async def speed_up(
         raise AlreadyProcessed(status=tx.status)
     if live.nonce is None:
         raise ChainNotSupported(f"A transaction on {tx.network} cannot be replaced: it lands or its blockhash dies.")
+    kind, afresh = AttemptKind.CANCEL if cancel else AttemptKind.SPEED_UP, live.rejected_at is not None
     try:
-        return await replace(
-            core, tx, live, kind=AttemptKind.CANCEL if cancel else AttemptKind.SPEED_UP, fees=fees, actor=actor
-        )
+        return await replace(core, tx, live, kind=kind, fees=fees, actor=actor, afresh=afresh)
     except StaleState:
         if await is_current(core, live):
             raise StorageBusy("The agent's limits kept changing while this was judged: nothing was done.") from None

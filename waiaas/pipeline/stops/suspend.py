@@ -83,7 +83,7 @@ async def resume(core: Core, agent_id: str, actor: Actor) -> Agent:
 
     For an agent that a restored database stopped, the audit row names the gap that is accepted with it.
 
-    AgentNotFound, AgentNotSuspended, AgentIsTerminated, KillSwitchActive.
+    AgentNotFound, AgentNotSuspended, AgentIsTerminated, KillSwitchActive; StorageBusy if the reason changed meanwhile.
     """
     kill_switch = await core.switch.get("")
     agent = await agents.get(core.db, agent_id)
@@ -96,13 +96,16 @@ async def resume(core: Core, agent_id: str, actor: Actor) -> Agent:
     try:
         await core.db.commit(
             switch.is_off(kill_switch.generation),
-            agents.mark_resumed(agent_id, now),
+            agents.mark_resumed(agent_id, agent.suspension_reason, now),
             audit.record(AuditEvent.AGENT_RESUMED, actor, now, about, was=agent.suspension_reason, **lost),
             outbox.emit(EventType.AGENT_RESUMED, now, about, reason=agent.suspension_reason),
         )
     except StaleState:
         if (found := await core.switch.get("")).state is not KillSwitchState.NORMAL:
             raise KillSwitchActive(activatedAt=found.activated_at) from None
+        if (after := await agents.get(core.db, agent_id)).status is AgentStatus.SUSPENDED:
+            # a theft found this moment, say: whoever resumes has to know of it
+            raise StorageBusy(f"By now it is suspended for {after.suspension_reason}: look, and ask again.") from None
         raise AgentNotSuspended() from None
     core.execute_soon.set()
     return await agents.get(core.db, agent_id)

@@ -92,6 +92,9 @@ async def _approve(
     version = (await core.books.book(agent.id)).version
     max_fee = await set_aside(core, tx)
     bound = _check_bound(tx, agent, approval, proof, max_fee)
+    if approval.undeclared is not None and not proof.bound:
+        # anybody may have the text made; who signs a bare nonce has not read what it says beyond the request
+        raise InvalidSignature()
     try:
         seen = read_undeclared(approval.undeclared)
         gate = await pass_gate(core, tx, stored_request(tx), fee=max_fee, undeclared=seen)
