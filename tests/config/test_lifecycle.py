@@ -132,11 +132,8 @@ def test_a_hardened_process_leaves_no_core_and_no_open_files(tmp_path: Path):
 
 
 def test_what_a_start_made_is_set_apart_from_what_the_collector_looks_at():
-    usual = gc.get_threshold()
-    try:
-        lifecycle.keep_started()
-        assert gc.get_freeze_count() > 10_000
-        assert gc.get_threshold()[0] > usual[0]
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*usual)
+    gc.unfreeze()
+    gc.set_threshold(700)
+    lifecycle.keep_started()
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] > 700

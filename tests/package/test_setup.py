@@ -35,8 +35,20 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
 
 @pytest.fixture
 def project(tmp_path):
-    """A checkout with the set-up scripts, no dependencies, and a script that prints which python it gets."""
-    root = tmp_path / "checkout"
+    """A checkout of which nothing is made yet."""
+    return checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A checkout, and what was said while its .venv was made."""
+    root = checkout(tmp_path_factory.mktemp("made"))
+    return root, run(root)
+
+
+def checkout(parent):
+    """The set-up scripts, no dependencies, and a script that prints which python it gets."""
+    root = parent / "checkout"
     (root / "scripts").mkdir(parents=True)
     for name in ("setup.sh", "setup.py"):
         shutil.copy(SCRIPTS / name, root / "scripts")
@@ -75,22 +87,23 @@ def run(project, **changes):
 SAID = ["Setting up .venv (once): making .venv", "Setting up .venv (once): packages", "Setting up .venv (once): ready"]
 
 
-def test_it_is_made_once_and_quietly_reused(project):
-    assert run(project) == (str(project / ".venv"), SAID)
+def test_it_is_made_once_and_quietly_reused(made):
+    project, said = made
+    assert said == (str(project / ".venv"), SAID)
     assert run(project) == (str(project / ".venv"), [])
 
 
-def test_a_changed_lock_file_and_an_interrupted_set_up_are_gone_over_again(project):
-    run(project)
+def test_a_changed_lock_file_and_an_interrupted_set_up_are_gone_over_again(made):
+    project, _ = made
     (project / "requirements.lock").write_text("# changed\n")
     assert run(project) == (str(project / ".venv"), SAID[1:])
     (project / ".venv" / "installed").unlink()
     assert run(project) == (str(project / ".venv"), SAID[1:])
 
 
-def test_a_moved_checkout_gets_a_new_one(project):
-    run(project)
-    moved = project.rename(project.with_name("elsewhere"))
+def test_a_moved_checkout_gets_a_new_one(made, tmp_path):
+    project, _ = made
+    moved = Path(shutil.copytree(project, tmp_path / "elsewhere", symlinks=True))
     assert run(moved) == (str(moved / ".venv"), SAID)
 
 
@@ -107,11 +120,15 @@ def test_without_ensurepip_the_pip_of_the_system_installs(project, tmp_path):
     assert not list(project.glob(".venv/lib/*/site-packages/pip"))
 
 
-def test_a_failure_tells_what_was_run_and_leaves_no_stamp(project):
-    (project / "requirements.lock").write_text("nowhere-to-be-found==1 --hash=sha256:" + 64 * "0" + "\n")
+def test_a_failure_tells_what_was_run_and_leaves_no_stamp(made):
+    project, _ = made
+    lock = project / "requirements.lock"
+    good = lock.read_text()
+    lock.write_text("nowhere-to-be-found==1 --hash=sha256:" + 64 * "0" + "\n")
     out, err = run(project)
     assert (out, "nowhere-to-be-found" in "\n".join(err)) == ("", True)
     assert not (project / ".venv" / "installed").exists()
+    lock.write_text(good)
 
 
 def test_without_a_new_enough_python_it_names_the_apt_line(project, tmp_path):

@@ -7,6 +7,7 @@ Transient within the deadline, and as one counted failure.
 import asyncio
 import zlib
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -68,6 +69,7 @@ class Endpoint:
         self.latency_seconds = 0.0
         self._url = url
         self._client = client
+        self._like: httpx.Request | None = None
         self._limits = limits
         self._clock = clock
         self._failures_in_a_row = 0
@@ -220,7 +222,7 @@ class Endpoint:
         try:
             async with (
                 asyncio.timeout(timeout),
-                self._client.stream("POST", self._url, content=body, headers=HEADERS) as response,
+                aclosing(await self._client.send(self._request(body), stream=True)) as response,
             ):
                 self._check_status(response)
                 text = await self._read(response)
@@ -230,6 +232,14 @@ class Endpoint:
             raise self.failed(type(error).__name__) from error
         self.latency_seconds = self._clock.monotonic() - started
         return response.status_code, text
+
+    def _request(self, body: bytes) -> httpx.Request:
+        """Like the first but for its body: address and headers are read and merged once, not for every call."""
+        if self._like is None:
+            self._like = self._client.build_request("POST", self._url, headers=HEADERS)
+            del self._like.headers["content-length"]
+        like = self._like
+        return httpx.Request(like.method, like.url, headers=like.headers, content=body, extensions=like.extensions)
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
