@@ -89,9 +89,9 @@ async def test_s15_a_nonce_counts_once_and_unknown_used_and_expired_look_alike(l
     assert code(await later.decide(tx, used)) == INVALID
     answers = [await later.decide(tx, used), await later.decide(tx, shown(later.wallet, unknown))]
     headers = await later.signed(tx)
-    moved.move(299)
+    moved.move(290)
     kept = await later.signed(tx)
-    moved.move(1)
+    moved.move(10)
     answers += [await later.decide(tx, headers), await later.decide(tx, kept)]
     assert [code(answer) for answer in answers] == [NONCE] * 4
     bodies = [{**answer.json(), "requestId": ""} for answer in answers]
@@ -211,9 +211,9 @@ async def test_s19_the_master_password_alone_does_not_replace_a_proved_owner(own
 async def test_b03_a_text_is_good_for_less_than_300_seconds(later: Owned, moved: MovedClock) -> None:
     first, second = (await later.send())["id"], (await later.send())["id"]
     one, two = await later.signed(first), await later.signed(second)
-    moved.move(298)
+    moved.move(290)
     assert (await later.decide(first, one)).status_code == 200
-    moved.move(2)
+    moved.move(10)
     assert code(await later.decide(second, two)) == NONCE
 
 
@@ -222,9 +222,9 @@ async def test_b04_an_approval_ends_at_its_last_second(later: Owned, moved: Move
     moved.move(200)
     told = (await later.message(tx)).json()
     assert told["expiresAt"] == (await later.show(tx))["approvalExpiresAt"] < told["issuedAt"] + 300
-    moved.move(98)
+    moved.move(90)
     assert (await later.message(tx)).status_code == 200
-    moved.move(2)
+    moved.move(10)
     assert code(await later.decide(tx, shown(later.wallet, told["message"]))) == NONCE
     assert code(await later.message(tx)) == (410, "APPROVAL_TIMEOUT")
 
