@@ -4,6 +4,7 @@ import pytest
 
 from tests.repositories.make import NATIVE, NOW, a_reservation
 from waiaas.domain.ledger import LedgerKind, LedgerState
+from waiaas.domain.transaction import Status
 from waiaas.domain.usage import Usage, Used
 from waiaas.errors import AgentNotFound, ConstraintFailed, StaleState
 from waiaas.repositories import agents, ledger
@@ -44,7 +45,7 @@ async def test_a_reservation_is_settled_or_released_once(db, rows, tx):
 
 
 async def test_the_version_guards_against_whoever_was_quicker(db, rows, agent, tx):
-    version, _ = await ledger.changed(db, agent.id)
+    version, _ = await ledger.of_agent(db, agent.id, since=NOW)
     await db.commit(ledger.raise_version(agent.id, was=version), ledger.reserve(a_reservation(tx)))
     with pytest.raises(StaleState):
         await db.commit(ledger.raise_version(agent.id, was=version), ledger.reserve(a_reservation(tx, FEE)))
@@ -55,14 +56,15 @@ async def test_the_version_guards_against_whoever_was_quicker(db, rows, agent, t
 
 async def test_a_mirror_reads_only_what_changed(db, rows, agent, tx):
     await rows.reserved(tx, AMOUNT)
-    first, rows_then = await ledger.changed(db, agent.id)
+    first, rows_then = await ledger.of_agent(db, agent.id, since=-1)
     await rows.reserved(tx, FEE, 5000)
-    second, since = await ledger.changed(db, agent.id, after=first)
+    second, since, [request] = await ledger.changed(db, agent.id, after=first)
+    assert (request.id, request.session_id, request.made_at, request.counts) == (tx.id, tx.session_id, NOW, True)
     assert ([row.kind for row in rows_then], [row.kind for row in since]) == ([AMOUNT], [FEE])
     await db.commit(ledger.touch(agent.id), ledger.settle(tx.id, AMOUNT, NATIVE, 7, NOW))
-    third, since = await ledger.changed(db, agent.id, after=second)
+    third, since, _ = await ledger.changed(db, agent.id, after=second)
     assert [(row.kind, row.state, row.settled) for row in since] == [(AMOUNT, LedgerState.SPENT, 7)]
-    assert (await ledger.changed(db, agent.id, after=third)) == (third, [])
+    assert (await ledger.changed(db, agent.id, after=third)) == (third, [], [])
     assert third == second + 1
 
 
@@ -70,10 +72,25 @@ async def test_what_ended_long_ago_is_not_read_at_the_beginning(db, rows, agent,
     await rows.reserved(tx, AMOUNT)
     await rows.reserved(tx, FEE)
     await db.commit(ledger.settle(tx.id, AMOUNT, NATIVE, 7, NOW))
-    assert [row.kind for row in (await ledger.changed(db, agent.id, since=NOW))[1]] == [FEE]
-    assert len((await ledger.changed(db, agent.id, since=NOW - 1))[1]) == 2
+    assert [row.kind for row in (await ledger.of_agent(db, agent.id, since=NOW))[1]] == [FEE]
+    assert len((await ledger.of_agent(db, agent.id, since=NOW - 1))[1]) == 2
     with pytest.raises(AgentNotFound):
-        await ledger.changed(db, "nobody")
+        await ledger.of_agent(db, "nobody", since=0)
+    with pytest.raises(AgentNotFound):
+        await ledger.changed(db, "nobody", after=0)
+
+
+async def test_what_changed_is_told_with_the_request_that_it_is_of(db, rows, agent):
+    batch = await rows.transaction(agent, await rows.session(agent), status=Status.EXECUTING)
+    item = await rows.transaction(agent, parent_id=batch.id, batch_index=0)
+    reset = await rows.transaction(agent, parent_id=item.id, batch_index=0)
+    owners = await rows.transaction(agent, origin="withdraw")
+    version = (await agents.get(db, agent.id)).ledger_version
+    for tx in (item, reset, owners):
+        await rows.reserved(tx, FEE)
+    _, found, standings = await ledger.changed(db, agent.id, after=version)
+    assert {row.tx_id for row in found} == {item.id, reset.id, owners.id}
+    assert {each.id for each in standings} == {batch.id}
 
 
 async def test_a_fee_becomes_what_was_signed(db, rows, tx):
@@ -96,8 +113,9 @@ async def test_a_session_has_spent_what_is_settled_and_set_aside_without_fees(db
             await db.commit(ledger.settle(other.id, AMOUNT, NATIVE, 6, NOW))
         if end == "release":
             await db.commit(ledger.release(other.id, NOW))
-    usage = Usage()
-    usage.take(*await ledger.of_sessions(db, agent.id))
+    version = (await agents.get(db, agent.id)).ledger_version
+    usage = Usage(await ledger.of_sessions(db, agent.id, to=version))
+    assert await ledger.of_sessions(db, agent.id, to=0) == []
     assert usage.of([session.id]) == {NATIVE: Used(huge, 6)}
     assert usage.of([session.id], without=[other.id]) == {NATIVE: Used(huge, 6)}
     assert usage.of([session_id]) == {}

@@ -6,6 +6,7 @@ import pytest
 
 from tests.repositories.make import FEE, NOW, a_transaction, an_attempt, ended
 from waiaas.domain.policy import Tier
+from waiaas.domain.tally import Tally
 from waiaas.domain.transaction import FINAL, MOVES, AttemptStatus, Reason, Status
 from waiaas.errors import ConstraintFailed, StaleState, TransactionNotFound
 from waiaas.repositories import attempts, queue, requests, transactions, unfinished
@@ -298,11 +299,21 @@ async def test_workers_find_what_is_theirs(db, rows, agent):
     assert (await unfinished.count_queued(db), await unfinished.count_queued(db, "other")) == (1, 0)
 
 
-async def test_what_counts_for_a_session(db, rows, agent):
+@pytest.mark.parametrize("since", [NOW, NOW - 1])
+async def test_what_counts_for_a_session(db, rows, agent, since):
     session = await rows.session(agent)
     by_status = {status: await rows.transaction(agent, session, status) for status in Status}
-    assert await requests.count_of_session(db, session.id) == len(Status) - 2
-    assert await requests.count_of_session(db, session.id, without=by_status[Status.FAILED].id) == len(Status) - 3
+    await rows.transaction(agent, origin="withdraw")
+    await rows.transaction(agent, parent_id=by_status[Status.PENDING].id, batch_index=0)
+    ended, newest, standings = await requests.standings(db, agent.id, since=since)
+    counted = set(Status) - {Status.CANCELLED, Status.EXPIRED}
+    assert ended == ({session.id: len(counted & FINAL)} if since == NOW else {})
+    one_by_one = counted if since < NOW else counted - FINAL
+    assert {each.id for each in standings} == {by_status[status].id for status in one_by_one}
+    assert {each.id for each in standings if each.is_final} == {by_status[each].id for each in one_by_one & FINAL}
+    places = await rows.ask("SELECT rowid FROM transactions WHERE id = :id", id=by_status[Status.PARTIAL_FAILURE].id)
+    assert newest == places[0]["rowid"]
+    assert Tally(ended, newest, standings).of([session.id]) == len(counted)
     opened = [by_status[Status.PENDING], by_status[Status.QUEUED]]
     assert await unfinished.open_of_session(db, session.id) == opened
 

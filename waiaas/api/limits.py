@@ -12,9 +12,8 @@ from waiaas.domain.rules.spending import WINDOWS, SpendingLimit
 from waiaas.domain.session import Session
 from waiaas.domain.usage import NOTHING
 from waiaas.pipeline.core import Core
-from waiaas.pipeline.requests.judge import ancestors, used_by
+from waiaas.pipeline.requests.judge import ancestors, made_by, used_by
 from waiaas.policy.facts import in_scope
-from waiaas.repositories import requests
 from waiaas.wire.wallet import AssetLimits, OpenAllowance, SessionLeft, WindowLimit
 
 KINDS: dict[str, Literal["hour", "day", "week", "month"]] = {
@@ -98,4 +97,4 @@ async def _requests_left(core: Core, lineage: Iterable[Session]) -> AsyncIterato
     for session in lineage:
         most = session.constraints.max_transactions if session.constraints else None
         if most is not None:
-            yield max(0, most - await requests.count_of_session(core.db, session.id))
+            yield max(0, most - await made_by(core, session))

@@ -17,8 +17,8 @@ from waiaas.pipeline.registry import attenuate as children
 from waiaas.pipeline.registry import renew as renewal
 from waiaas.pipeline.registry import secret
 from waiaas.pipeline.registry import sessions as life
-from waiaas.pipeline.requests.judge import ancestors, used_by
-from waiaas.repositories import requests, sessions
+from waiaas.pipeline.requests.judge import ancestors, made_by, used_by
+from waiaas.repositories import sessions
 from waiaas.wire.sessions import (
     AttenuateRequest,
     CreateSessionRequest,
@@ -151,7 +151,7 @@ async def get(call: AnyCall) -> SessionDetailResponse:
         session,
         now,
         children=await sessions.live_children(core.db, session.id, now),
-        transactions=await requests.count_of_session(core.db, session.id),
+        transactions=await made_by(core, session),
         used=await used_by(core, session),
     )
 

@@ -1,48 +1,103 @@
-"""The mirror of every agent's ledger in memory, brought up to date by what changed since its version."""
+"""What limits are judged by, in memory for each agent: its ledger, its sessions' usage, its requests."""
+
+import asyncio
 
 from waiaas.clock import Clock
 from waiaas.db import Database
 from waiaas.domain.ledger import KEPT_SECONDS, Book
-from waiaas.repositories import ledger
+from waiaas.domain.tally import Tally
+from waiaas.domain.usage import Usage
+from waiaas.repositories import ledger, requests
 
-#: agents whose book is kept; the oldest goes first
-MOST_BOOKS = 10_000
+#: agents that are mirrored; the oldest goes first
+MOST_MIRRORS = 10_000
+
+
+class _Mirror:
+    """What is known of one agent, all of it at the version of its book; each is read when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.book: Book | None = None
+        self.usage: Usage | None = None
+        self.tally: Tally | None = None
 
 
 class Books:
-    """Books by agent. A book may be behind the database; the guard on its version finds that out."""
+    """Mirrors by agent. One may be behind the database; the guard on the ledger's version finds that out."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._books: dict[str, Book] = {}
+        self._mirrors: dict[str, _Mirror] = {}
         self._behind: set[str] = set()
         db.subscribe(self._on_commit)
 
     async def book(self, agent_id: str) -> Book:
-        """The agent's book as of now; AgentNotFound if there is no such agent."""
-        known = self._books.get(agent_id)
+        """The agent's ledger as of now; AgentNotFound if there is no such agent."""
+        _, book = await self._current(agent_id)
+        return book
+
+    async def usage(self, agent_id: str) -> Usage:
+        """What its sessions have used as of now, to be summed up at once; AgentNotFound."""
+        while True:
+            mirror, book = await self._current(agent_id)
+            if mirror.usage is not None:
+                return mirror.usage
+            async with mirror.lock:
+                if mirror.book is book:
+                    # what is written meanwhile is left out here, and taken in with its version
+                    mirror.usage = Usage(await ledger.of_sessions(self._db, agent_id, to=book.version))
+
+    async def tally(self, agent_id: str) -> Tally:
+        """Its requests as of now, to be counted at once; AgentNotFound."""
+        while True:
+            mirror, book = await self._current(agent_id)
+            if mirror.tally is not None:
+                return mirror.tally
+            async with mirror.lock:
+                if mirror.book is book:
+                    since = self._clock.now() - KEPT_SECONDS
+                    mirror.tally = Tally(*await requests.standings(self._db, agent_id, since=since))
+
+    def forget(self, agent_id: str) -> None:
+        """A guard found the mirror behind: read again."""
+        self._behind.add(agent_id)
+
+    async def _current(self, agent_id: str) -> tuple[_Mirror, Book]:
+        mirror = self._mirrors.get(agent_id)
+        if mirror is None:
+            mirror = self._mirrors[agent_id] = _Mirror()
+            if len(self._mirrors) > MOST_MIRRORS:
+                del self._mirrors[next(iter(self._mirrors))]
+        if mirror.book is not None and agent_id not in self._behind:
+            return mirror, mirror.book
+        async with mirror.lock:
+            return mirror, await self._read(agent_id, mirror)
+
+    async def _read(self, agent_id: str, mirror: _Mirror) -> Book:
+        """Everything, or what changed; a reader that was waited for may have read it already."""
+        known = mirror.book
         if known is not None and agent_id not in self._behind:
             return known
         self._behind.discard(agent_id)
-        book = await self._read(agent_id, known)
-        newest = self._books.get(agent_id)
-        if newest is None or book.version >= newest.version:
-            self._books[agent_id] = book
-        if len(self._books) > MOST_BOOKS:
-            del self._books[next(iter(self._books))]
-        return book
-
-    def forget(self, agent_id: str) -> None:
-        """A guard found the book behind: read it again."""
-        self._behind.add(agent_id)
-
-    async def _read(self, agent_id: str, known: Book | None) -> Book:
-        if known is None:
-            version, rows = await ledger.changed(self._db, agent_id, since=self._clock.now() - KEPT_SECONDS)
-            return Book.of(version, rows)
-        version, rows = await ledger.changed(self._db, agent_id, after=known.version)
-        return known.after(version, rows) if version > known.version else known
+        try:
+            if known is None:
+                since = self._clock.now() - KEPT_SECONDS
+                mirror.book = Book.of(*await ledger.of_agent(self._db, agent_id, since=since))
+                return mirror.book
+            version, rows, standings = await ledger.changed(self._db, agent_id, after=known.version)
+        except BaseException:
+            self._behind.add(agent_id)
+            raise
+        if version > known.version:
+            mirror.book = known.after(version, rows)
+            if mirror.usage is not None:
+                mirror.usage.take(rows)
+            if mirror.tally is not None:
+                mirror.tally.take(standings)
+        assert mirror.book is not None
+        return mirror.book
 
     def _on_commit(self, topics: frozenset[str]) -> None:
         self._behind.update(topic[7:] for topic in topics if topic.startswith("ledger:"))

@@ -21,7 +21,6 @@ from waiaas.metrics import Metrics
 from waiaas.pipeline.books import Books
 from waiaas.pipeline.lanes import Lanes
 from waiaas.pipeline.pace import Pace
-from waiaas.pipeline.usages import Usages
 from waiaas.pipeline.watch import Watch
 from waiaas.repositories import agents, policies, sessions, switch
 
@@ -66,10 +65,11 @@ class Core:
         self.waiting: dict[str, Waiting] = {}
         self.agents: Cache[Agent] = Cache(db, "agent", self._load_agent)
         self.sessions: Cache[Session | None] = Cache(db, "session", self._load_session)
+        #: a session and all below it, dead ones too
+        self.trees: Cache[list[str]] = Cache(db, "session", self._load_tree)
         self.switch: Cache[KillSwitch] = Cache(db, "switch", self._load_switch)
         self.policies: Cache[tuple[int, list[Policy]]] = Cache(db, "policies", self._load_policies)
         self.books = Books(db, clock)
-        self.usages = Usages(db)
         self.lanes = Lanes(db)
         self.paces: dict[Network, Pace] = defaultdict(lambda: Pace(clock))
         #: landed attempts → looks in a row at which their block was gone
@@ -112,6 +112,9 @@ class Core:
 
     async def _load_session(self, session_id: str) -> Session | None:
         return await sessions.find(self.db, session_id)
+
+    async def _load_tree(self, session_id: str) -> list[str]:
+        return await sessions.tree(self.db, session_id)
 
     async def _load_switch(self, _: str) -> KillSwitch:
         return self.held or await switch.get(self.db)

@@ -11,6 +11,7 @@ from waiaas.domain.policy import Policy, Rules
 from waiaas.domain.request import Effect, Request
 from waiaas.domain.rules.times import RateLimit
 from waiaas.domain.session import Constraints
+from waiaas.domain.tally import Times
 
 #: effects that move money out now
 OUTFLOW = frozenset({"TRANSFER", "TOKEN_TRANSFER"})
@@ -41,8 +42,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     effects: tuple[Effect, ...]
     fee: int
     book: Book
-    #: when the agent's requests were made, newest first, as far back as `lookback` says; the judged one is not in it
-    recent: tuple[int, ...]
+    #: as far back as a RATE_LIMIT in scope looks at least; the judged one is not in it
+    recent: Times
     sessions: tuple[SessionFacts, ...]
     owner_locked: bool
     policy_version: int

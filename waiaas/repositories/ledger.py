@@ -8,22 +8,31 @@ import msgspec
 from waiaas.db import Database, Statement
 from waiaas.domain.history import Entry
 from waiaas.domain.ledger import LedgerKind, LedgerRow, LedgerState, OpenAllowance
-from waiaas.domain.usage import SessionSpend
+from waiaas.domain.tally import Standing
 from waiaas.errors import AgentNotFound
+from waiaas.repositories.requests import standing
 from waiaas.repositories.transactions import LINE
 
 COLUMNS = "id, agent_id, session_id, tx_id, asset, kind, spender, state, reserved, settled, created_at, settled_at"
-CHANGED = f"""
+OF_AGENT = f"""
 SELECT a.ledger_version, l.id AS row_id, {", ".join("l." + column for column in COLUMNS.split(", "))}
-  FROM agents a LEFT JOIN spend_ledger l
-    ON l.agent_id = a.id AND l.version > :version AND (l.state = 'RESERVED' OR l.settled_at > :since)
+  FROM agents a LEFT JOIN spend_ledger l ON l.agent_id = a.id AND (l.state = 'RESERVED' OR l.settled_at > :since)
  WHERE a.id = :agent_id
 """
-OF_SESSIONS = """
-SELECT a.ledger_version, l.id, l.session_id, l.tx_id, l.asset, l.state, l.reserved, l.settled
-  FROM agents a LEFT JOIN spend_ledger l
-    ON l.agent_id = a.id AND l.version > :version AND l.session_id IS NOT NULL AND l.kind <> 'FEE'
+#: each with the request that it is of: an item's is its batch, a reset's that of its approval
+CHANGED = f"""
+SELECT a.ledger_version, l.id AS row_id, {", ".join("l." + column for column in COLUMNS.split(", "))},
+       r.id AS request_id, r.rowid AS place, r.session_id AS made_by, r.created_at AS made_at, r.status AS stands
+  FROM agents a
+  LEFT JOIN spend_ledger l ON l.agent_id = a.id AND l.version > :version
+  LEFT JOIN transactions t ON t.id = l.tx_id
+  LEFT JOIN transactions p ON p.id = t.parent_id
+  LEFT JOIN transactions r ON r.id = COALESCE(p.parent_id, t.parent_id, t.id) AND r.origin = 'send'
  WHERE a.id = :agent_id
+"""
+OF_SESSIONS = f"""
+SELECT {COLUMNS} FROM spend_ledger
+ WHERE agent_id = :agent_id AND version <= :to AND session_id IS NOT NULL AND kind <> 'FEE' AND state <> 'RELEASED'
 """
 OF_TRANSACTION = f"SELECT {COLUMNS} FROM spend_ledger WHERE tx_id = :tx_id"
 #: ranges of the version are its pages: what one commit wrote is never torn
@@ -121,32 +130,38 @@ def _row(row: sqlite3.Row) -> LedgerRow:
     )
 
 
-def _session_spend(row: sqlite3.Row) -> SessionSpend:
-    state = LedgerState(row["state"])
-    amounts = {LedgerState.RESERVED: row["reserved"], LedgerState.SPENT: row["settled"], LedgerState.RELEASED: 0}
-    return SessionSpend(row["id"], row["session_id"], row["tx_id"], row["asset"], state, int(amounts[state]))
-
-
-async def changed(db: Database, agent_id: str, *, after: int = -1, since: int = -1) -> tuple[int, list[LedgerRow]]:
-    """The agent's ledger version, and the rows written since version `after`, out of one snapshot.
-
-    Rows that ended at `since` or earlier are left out. AgentNotFound if there is no such agent.
-    """
-    rows = await db.fetch_all(CHANGED, {"agent_id": agent_id, "version": after, "since": since})
-    if not rows:
-        raise AgentNotFound()
-    return rows[0]["ledger_version"], [_row(row) for row in rows if row["row_id"] is not None]
-
-
-async def of_sessions(db: Database, agent_id: str, *, after: int = -1) -> tuple[int, list[SessionSpend]]:
-    """The agent's ledger version, and the rows of its sessions, fees left out, that changed since version `after`.
+async def of_agent(db: Database, agent_id: str, *, since: int) -> tuple[int, list[LedgerRow]]:
+    """The agent's ledger version, its open rows and those that ended later than `since`, out of one snapshot.
 
     AgentNotFound if there is no such agent.
     """
-    rows = await db.fetch_all(OF_SESSIONS, {"agent_id": agent_id, "version": after})
+    rows = await db.fetch_all(OF_AGENT, {"agent_id": agent_id, "since": since})
+    return _version(rows), [_row(row) for row in rows if row["row_id"] is not None]
+
+
+async def changed(db: Database, agent_id: str, *, after: int) -> tuple[int, list[LedgerRow], list[Standing]]:
+    """The agent's ledger version, the rows written since version `after`, and the requests that they are of.
+
+    Out of one snapshot. AgentNotFound if there is no such agent.
+    """
+    rows = await db.fetch_all(CHANGED, {"agent_id": agent_id, "version": after})
+    standings = [
+        standing(row["request_id"], row["place"], row["made_by"], row["made_at"], row["stands"])
+        for row in rows
+        if row["request_id"] is not None
+    ]
+    return _version(rows), [_row(row) for row in rows if row["row_id"] is not None], standings
+
+
+async def of_sessions(db: Database, agent_id: str, *, to: int) -> list[LedgerRow]:
+    """Rows of the agent's sessions that count, fees left out, but for those written later than version `to`."""
+    return [_row(row) for row in await db.fetch_all(OF_SESSIONS, {"agent_id": agent_id, "to": to})]
+
+
+def _version(rows: list[sqlite3.Row]) -> int:
     if not rows:
         raise AgentNotFound()
-    return rows[0]["ledger_version"], [_session_spend(row) for row in rows if row["id"] is not None]
+    return int(rows[0]["ledger_version"])
 
 
 async def history(db: Database, agent_id: str, *, after: int, to: int, since: int, until: int) -> list[Entry]:

@@ -2,35 +2,22 @@
 
 from waiaas.db import Database
 from waiaas.domain.history import Made
-from waiaas.domain.transaction import Transaction
+from waiaas.domain.tally import Standing
+from waiaas.domain.transaction import FINAL, Status, Transaction
 from waiaas.repositories.rows import decodable
-from waiaas.repositories.sessions import TREE
 from waiaas.repositories.transactions import COLUMNS, to_transaction
 
-#: a session and everything below it
-OF_TREE = f"session_id IN ({TREE})"
-#: all but CANCELLED and EXPIRED, spelled out, so that a count reads no denial from idx_transactions_session_id
-COUNTED = "('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED', 'CONFIRMED', 'FAILED', 'PARTIAL_FAILURE')"
-#: two counts, so that the first reads nothing but idx_transactions_session_id
-COUNT_OF_SESSION = f"""
-SELECT
-  (SELECT COUNT(*) FROM transactions WHERE {OF_TREE} AND parent_id IS NULL AND status IN {COUNTED})
-  - (SELECT COUNT(*) FROM transactions
-      WHERE id IN (:without,
-        (SELECT parent_id FROM transactions WHERE id = :without),
-        (SELECT parent_id FROM transactions WHERE id = (SELECT parent_id FROM transactions WHERE id = :without)))
-        AND {OF_TREE} AND parent_id IS NULL AND status IN {COUNTED}) AS n
-"""
-#: the judged one does not count, nor, while an item or its reset is judged, its batch
-RECENT = """
-SELECT created_at FROM transactions
- WHERE agent_id = :agent_id AND parent_id IS NULL AND origin = 'send' AND created_at > :since
-   AND status NOT IN ('CANCELLED', 'EXPIRED')
-   AND (:without IS NULL OR id NOT IN (:without,
-     COALESCE((SELECT parent_id FROM transactions WHERE id = :without), ''),
-     COALESCE((SELECT parent_id FROM transactions WHERE id =
-       (SELECT parent_id FROM transactions WHERE id = :without)), '')))
- ORDER BY created_at DESC LIMIT :limit
+WITHOUT_EFFECT = frozenset({Status.CANCELLED, Status.EXPIRED})
+#: what counts: all but CANCELLED and EXPIRED
+COUNTED = """agent_id = :agent_id AND parent_id IS NULL AND origin = 'send'
+   AND status NOT IN ('CANCELLED', 'EXPIRED')"""
+#: one by one what is young or open, the others by session; one statement, so that the highest place fits both
+STANDINGS = f"""
+SELECT rowid AS place, id, session_id, created_at, status, 1 AS count FROM transactions
+ WHERE {COUNTED} AND (created_at > :since OR finished_at IS NULL)
+UNION ALL
+SELECT MAX(rowid), NULL, session_id, NULL, NULL, COUNT(*) FROM transactions
+ WHERE {COUNTED} AND created_at <= :since AND finished_at IS NOT NULL GROUP BY session_id
 """
 #: requests with their decisions, the newest first
 JUDGED_PAGE = """origin = 'send' AND parent_id IS NULL AND decision IS NOT NULL AND created_at >= :since
@@ -49,16 +36,24 @@ SELECT id, session_id, created_at, status IN ('CANCELLED', 'EXPIRED') AS gone FR
 """
 
 
-async def count_of_session(db: Database, session_id: str, *, without: str | None = None) -> int:
-    """Requests of a session and all below it that count against its maxTransactions, the one `without` left out."""
-    row = await db.fetch_one(COUNT_OF_SESSION, {"session_id": session_id, "without": without})
-    return int(row["n"]) if row else 0
+async def standings(db: Database, agent_id: str, *, since: int) -> tuple[dict[str | None, int], int, list[Standing]]:
+    """An agent's requests that count: by session how many final ones were made by `since`, the highest place, the rest.
+
+    Out of one snapshot.
+    """
+    rows = await db.fetch_all(STANDINGS, {"agent_id": agent_id, "since": since})
+    ended = {row["session_id"]: int(row["count"]) for row in rows if row["id"] is None}
+    others = [row for row in rows if row["id"] is not None]
+    return (
+        ended,
+        max((row["place"] for row in rows), default=-1),
+        [standing(row["id"], row["place"], row["session_id"], row["created_at"], row["status"]) for row in others],
+    )
 
 
-async def recent(db: Database, agent_id: str, *, since: int, limit: int, without: str | None = None) -> tuple[int, ...]:
-    """When the agent's requests later than `since` were made, newest first; an EVM batch counts once."""
-    params = {"agent_id": agent_id, "since": since, "limit": limit, "without": without}
-    return tuple(row["created_at"] for row in await db.fetch_all(RECENT, params))
+def standing(id: str, place: int, session_id: str | None, made_at: int, status: str) -> Standing:
+    """Of columns of its row."""
+    return Standing(id, place, session_id, made_at, counts=status not in WITHOUT_EFFECT, is_final=status in FINAL)
 
 
 async def judged(

@@ -4,10 +4,12 @@ import sqlite3
 
 from waiaas.db import Database, Statement
 from waiaas.domain.transaction import InFlight, Transaction, View
-from waiaas.repositories.requests import OF_TREE
 from waiaas.repositories.rows import decodable, to_struct
+from waiaas.repositories.sessions import TREE
 from waiaas.repositories.transactions import COLUMNS, LIVE, VIEW, fetch, to_transaction, to_view
 
+#: a session and everything below it
+OF_TREE = f"session_id IN ({TREE})"
 OPEN = f"""{VIEW}
  WHERE t.status IN ('PENDING', 'QUEUED') AND t.status IN {LIVE} AND +t.parent_id IS NULL
    AND (:agent_id IS NULL OR t.agent_id = :agent_id)

@@ -1,21 +1,24 @@
 """Facts and decision: what is known of an agent's limits now, and what follows for a request."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from waiaas.domain.agent import Agent, OwnerState
+from waiaas.domain.chain import Chain
 from waiaas.domain.decision import Decision
 from waiaas.domain.effects import effects
 from waiaas.domain.ledger import Book, LedgerState
-from waiaas.domain.policy import Policy
 from waiaas.domain.request import Batch, Effect, Request
+from waiaas.domain.rules.times import RateLimit
 from waiaas.domain.session import Session
+from waiaas.domain.transaction import Transaction, TransactionType
 from waiaas.domain.usage import Used
 from waiaas.errors import SessionNotFound
 from waiaas.pipeline.core import Core
-from waiaas.policy import Facts, SessionFacts, decide, lookback
-from waiaas.repositories import ledger, requests, sessions
+from waiaas.policy import Facts, SessionFacts, decide
+from waiaas.repositories import transactions
 
 
 async def judge(
@@ -25,62 +28,77 @@ async def judge(
     request: Request,
     *,
     fee: int,
-    without: str | None = None,
+    again: Transaction | None = None,
     undeclared: Sequence[Effect] = (),
 ) -> Decision:
     """Decide on facts read now; `fee` is the reservation in native base units.
 
-    `without` is the transaction that is judged again: its own reservation (of a batch, its items') and its own place
+    `again` is the transaction that is judged again: its own reservation (of a batch, its items') and its own place
     in counts are left out.
     `undeclared` is what a simulation saw leave beyond what the request says.
     """
-    book = await _book(core, agent, request, without)
+    own = await _own(core, again) if again else NONE
+    book = await _book(core, agent, request, own)
     policy_version, policies = await core.policies.get(agent.id)
-    now = core.clock.now()
+    limited = await session_facts(core, session, own) if session else ()
+    is_rated = any(isinstance(policy.rules, RateLimit) for policy in policies)
     facts = Facts(
-        now=now,
+        now=core.clock.now(),
         chain=agent.chain,
         agent_id=agent.id,
         effects=(*effects(request, agent.chain, sender=agent.public_key), *undeclared),
         fee=fee,
         book=book,
-        recent=await requests_of(core, agent.id, policies, now, without),
-        sessions=await session_facts(core, session, without) if session else (),
+        # good until anything else runs: the decision does not wait
+        recent=(await core.books.tally(agent.id)).recent(without=own.request) if is_rated else (),
+        sessions=limited,
         owner_locked=agent.owner_state is OwnerState.LOCKED,
         policy_version=policy_version,
         default_delay_seconds=core.config.security.policy_defaults_delay_seconds,
         default_approval_timeout=core.config.security.policy_defaults_approval_timeout,
-        without=without,
+        without=own.id,
     )
     return decide(request, policies, facts)
 
 
-async def _book(core: Core, agent: Agent, request: Request, without: str | None) -> Book:
+class _Own(NamedTuple):
+    """What is judged again: its id, those of its items or its reset, and that of the request that it is of."""
+
+    id: str | None = None
+    below: tuple[str, ...] = ()
+    request: str | None = None
+
+
+NONE: Final = _Own()
+
+
+async def _own(core: Core, tx: Transaction) -> _Own:
+    """Nothing is read for what has neither items nor a parent, and of that kind are almost all."""
+    below: tuple[str, ...] = ()
+    if tx.chain is Chain.ETHEREUM and tx.type in (TransactionType.BATCH, TransactionType.APPROVE):
+        below = tuple(child.id for child in await transactions.children(core.db, tx.id))
+    top = tx
+    while top.parent_id is not None:
+        top = await transactions.get(core.db, top.parent_id)
+    return _Own(tx.id, below, top.id)
+
+
+async def _book(core: Core, agent: Agent, request: Request, own: _Own) -> Book:
     """The agent's book; an EVM batch that is judged again is not in it, for its items hold what is set aside for it."""
     book = await core.books.book(agent.id)
-    if without is None or not isinstance(request, Batch):
+    if not isinstance(request, Batch) or not own.below:
         return book
-    rows = [row for row in await ledger.of_items(core.db, without) if row.state is LedgerState.RESERVED]
+    rows = [row for tx_id in own.below for row in book.set_aside(tx_id)]
     return book.after(book.version + 1, (msgspec.structs.replace(row, state=LedgerState.RELEASED) for row in rows))
 
 
-async def requests_of(
-    core: Core, agent_id: str, policies: Sequence[Policy], now: int, without: str | None
-) -> tuple[int, ...]:
-    """When the agent made requests, as far back as a RATE_LIMIT in scope looks; nothing is read where there is none."""
-    seconds, most = lookback(policies, agent_id)
-    if not seconds:
-        return ()
-    return await requests.recent(core.db, agent_id, since=now - seconds, limit=most, without=without)
-
-
-async def session_facts(core: Core, session: Session, without: str | None) -> tuple[SessionFacts, ...]:
-    """What the session and each of its ancestors have used so far, nearest first, the transaction `without` left out.
+async def session_facts(core: Core, session: Session, own: _Own = NONE) -> tuple[SessionFacts, ...]:
+    """What the session and each of its ancestors have used so far, nearest first, but for `own`.
 
     What a session has used is the sum over all below it. Sessions without constraints have nothing to judge.
     """
     lineage = [session, *await ancestors(core, session)]
-    return tuple([await _facts_of(core, each, without) for each in lineage if each.constraints is not None])
+    return tuple([await _facts_of(core, each, own) for each in lineage if each.constraints is not None])
 
 
 async def ancestors(core: Core, session: Session) -> list[Session]:
@@ -95,23 +113,28 @@ async def ancestors(core: Core, session: Session) -> list[Session]:
     return found
 
 
-async def used_by(core: Core, session: Session, without: str | None = None) -> Mapping[str, Used]:
-    """Asset → what the session and all below it have set aside and spent, the transaction `without` left out."""
-    left_out = () if without is None else (without, *[row.tx_id for row in await ledger.of_items(core.db, without)])
-    members = await sessions.tree(core.db, session.id)
-    usage = await core.usages.usage(session.agent_id)
-    return usage.of(members, without=left_out)
+async def used_by(core: Core, session: Session, own: _Own = NONE) -> Mapping[str, Used]:
+    """Asset → what the session and all below it have set aside and spent, but for `own`."""
+    members = await core.trees.get(session.id)
+    usage = await core.books.usage(session.agent_id)
+    return usage.of(members, without=() if own.id is None else (own.id, *own.below))
 
 
-async def _facts_of(core: Core, session: Session, without: str | None) -> SessionFacts:
+async def made_by(core: Core, session: Session, own: _Own = NONE) -> int:
+    """How many requests of the session and all below it count against its maxTransactions, but for `own`."""
+    members = await core.trees.get(session.id)
+    tally = await core.books.tally(session.agent_id)
+    return tally.of(members, without=own.request)
+
+
+async def _facts_of(core: Core, session: Session, own: _Own) -> SessionFacts:
     """Only what its constraints ask for is looked up."""
     constraints = session.constraints
     assert constraints is not None
-    used = await used_by(core, session, without) if constraints.has_totals else {}
-    counted = constraints.max_transactions is not None
+    used = await used_by(core, session, own) if constraints.has_totals else {}
     return SessionFacts(
         id=session.id,
         constraints=constraints,
         spent={asset: amount.total for asset, amount in used.items()},
-        transactions=await requests.count_of_session(core.db, session.id, without=without) if counted else 0,
+        transactions=await made_by(core, session, own) if constraints.max_transactions is not None else 0,
     )

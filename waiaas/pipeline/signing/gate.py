@@ -103,7 +103,7 @@ async def pass_gate(
     session = await core.sessions.get(tx.session_id) if tx.session_id else None
     if session is not None and session.revoked_at is not None:
         raise Stopped(Reason.SESSION_REVOKED, "The session was revoked before this was signed.")
-    decision = await judge(core, agent, session, request, fee=fee, without=tx.id, undeclared=undeclared)
+    decision = await judge(core, agent, session, request, fee=fee, again=tx, undeclared=undeclared)
     if decision.outcome is Outcome.DENY:
         assert decision.code is not None
         assert decision.reason is not None
