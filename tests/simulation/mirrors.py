@@ -26,6 +26,11 @@ async def untrue(core: Core) -> str | None:
     return None
 
 
+def is_true(untrue: str | None) -> None:
+    """AssertionError if there is one."""
+    assert untrue is None, f"I3: what is kept in memory of the limits of {untrue} is not what is stored"
+
+
 def used(usage: Usage) -> dict[tuple[str, str], tuple[int, int]]:
     """(session, asset) → set aside and spent."""
     sessions = {*usage._reserved, *usage._spent}

@@ -24,6 +24,7 @@ from waiaas.chains.base import Proof
 from waiaas.chains.solana.adapter import SolanaChain
 from waiaas.db import Statement
 from waiaas.domain.event import AuditEvent
+from waiaas.domain.tally import Tally
 from waiaas.pipeline.core import Core
 from waiaas.repositories import audit, ledger, sessions
 
@@ -146,6 +147,11 @@ def test_limits_that_two_requests_read_at_once_are_found_out(monkeypatch):
     sends = [Want(number, 2.0, "send", 0, f"key-{number}", body) for number in range(1, 9)]
     with pytest.raises(Broken, match="I3: "):
         play(Case(0, CALM, (cap, *sends), ()))
+
+
+def test_a_request_that_is_never_uncounted_is_found_out(monkeypatch):
+    monkeypatch.setattr(Tally, "_remove", lambda self, request: None)
+    assert found(range(60)) == "I3"
 
 
 @pytest.mark.parametrize("event", ["AGENT_SUSPENDED", "SESSION_ISSUED", "OWNER_SET", "KILL_SWITCH_RECOVERED"])

@@ -18,7 +18,7 @@ from tests.simulation.engine import Disk, Engine
 from tests.simulation.evm import EvmChain
 from tests.simulation.faults import Profile, Weather
 from tests.simulation.loop import EPOCH, Killed, SimClock, SimLoop, collect, graveyard
-from tests.simulation.mirrors import untrue
+from tests.simulation.mirrors import is_true, untrue
 from tests.simulation.node import Node
 from tests.simulation.programs import Account, a_holder, a_mint
 from tests.simulation.solana import Cluster
@@ -164,8 +164,7 @@ class World:
             engine=Engine(self.disk, self.schedule, self.acts, self.watch.committed, self.weather.refusal),
         ) as daemon:
             await scenario.live(self, daemon)
-            if found := await untrue(daemon.core):
-                raise Broken(f"the mirror of {found} is not what is stored")
+            self.acts.must_hold(is_true, await untrue(daemon.core))
 
 
 def leaves(error: BaseException) -> list[BaseException]:
