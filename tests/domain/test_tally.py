@@ -77,3 +77,14 @@ def test_times_older_than_any_window_are_dropped():
     assert told(tally, "r0")[0] == times
     tally.take([Standing("r0", 0, "a", 0, counts=False, is_final=True)])
     assert (told(tally)[0], tally.of(["a"])) == (times, 99)
+
+
+def test_a_time_ahead_of_the_others_drops_none_of_them():
+    """The clock was two months ahead for one request, and the operator put it back."""
+    before, ahead, after = (
+        Standing(f"r{place}", place, "a", at, counts=True, is_final=False)
+        for place, at in enumerate((10**9, 10**9 + 2 * KEPT_SECONDS, 10**9 + 60))
+    )
+    tally = Tally({}, 1, [before, ahead])
+    tally.take([after])
+    assert told(tally) == naive([before, ahead, after])

@@ -9,6 +9,7 @@ from waiaas.db import Database
 from waiaas.domain.ledger import LedgerKind
 from waiaas.domain.usage import Used
 from waiaas.errors import StorageBusy
+from waiaas.pipeline import books as mirrors
 from waiaas.pipeline.books import Books
 from waiaas.pipeline.waiting.cancel import cancel
 from waiaas.repositories import ledger
@@ -86,6 +87,29 @@ async def failing(*_, **__):
     raise StorageBusy("now")
 
 
+async def test_a_mirror_that_was_let_go_takes_no_change_from_the_one_after_it(world, core, monkeypatch):
+    monkeypatch.setattr(mirrors, "MOST_MIRRORS", 1)
+    slow = SlowReads(core.db)
+    books = Books(slow, core.clock)
+    alice = world.alice.id
+    await books.book(alice)
+    await world.send(1)
+    slow.holds = True
+    readers = [asyncio.create_task(books.book(alice))]
+    while not slow.is_held:
+        await asyncio.sleep(0)
+    # one that waits for the held one, and will read what is written after it
+    await world.send(2)
+    readers.append(asyncio.create_task(books.book(alice)))
+    await asyncio.sleep(0)
+    await books.book(world.bob.id)
+    assert (await books.book(alice)).reserved(ASSET, LedgerKind.AMOUNT) == 3
+    await world.send(4)
+    slow.go.set()
+    await asyncio.gather(*readers)
+    assert (await books.book(alice)).reserved(ASSET, LedgerKind.AMOUNT) == 7
+
+
 async def test_usage_and_counts_follow_what_is_written_while_they_are_read(world, core):
     session = await world.issue(max_transactions=9, max_total_amount=str(SOL))
     first = await world.send(1, session=session)
@@ -109,13 +133,17 @@ async def test_counts_are_those_of_a_fresh_start_whatever_becomes_of_requests(wo
         await world.send(amount, session=session)
     await world.work()
     await world.cancel(await world.send(6, session=session))
+    refusal = {"err": {"InstructionError": [2, {"Custom": 7}]}, "logs": ["no"], "unitsConsumed": 100}
+    world.faults.answer("simulateTransaction", {"context": {"slot": 1}, "value": refusal})
+    await world.execute(await world.send(8, session=session))
     await world.send(7)
     fresh = await Books(core.db, core.clock).tally(world.alice.id)
     assert seen(await core.books.tally(world.alice.id)) == seen(fresh)
-    assert fresh.of([session.id]) == 5
+    assert fresh.of([session.id]) == 6
+    assert {row.status.value for row in await world.rows()} == {"CONFIRMED", "CANCELLED", "FAILED", "PENDING"}
     world.clock.move(40 * 86400)
     old = await Books(core.db, core.clock).tally(world.alice.id)
-    assert (old.of([session.id]), len(old.recent())) == (5, 1)
+    assert (old.of([session.id]), len(old.recent())) == (6, 1)
 
 
 async def test_an_evm_batch_that_is_cancelled_counts_no_more(eth):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.world import OPERATOR, SOL, Between, a_session
+from waiaas.db import Database
 from waiaas.domain.session import Constraints
 from waiaas.domain.transaction import Status
 from waiaas.errors import (
@@ -13,11 +14,13 @@ from waiaas.errors import (
     SessionNotFound,
     SessionRevoked,
 )
+from waiaas.pipeline.core import Core
 from waiaas.pipeline.registry import attenuate as attenuation
 from waiaas.pipeline.registry import sessions as life
 from waiaas.pipeline.registry.attenuate import MOST_ANCESTORS, MOST_CHILDREN, attenuate
-from waiaas.pipeline.requests.judge import used_by
-from waiaas.repositories import sessions, transactions
+from waiaas.pipeline.requests.judge import made_by, used_by
+from waiaas.pipeline.waiting.cancel import cancel
+from waiaas.repositories import audit, sessions, transactions
 
 NATIVE = "native:solana"
 DELAYED = 11 * SOL
@@ -127,6 +130,22 @@ async def test_a_decision_reads_no_more_rows_the_more_there_were(world, core, mo
     later = len(read)
     await spent(core, top)
     assert len(read) - later <= 2  # what was set aside, and its fee
+
+
+async def test_a_child_made_by_another_process_counts_from_its_first_request(world, core):
+    """Neither hears of what the other commits: the ledger's version tells, be it raised here once more meanwhile."""
+    top = await world.issue(max_transactions=3)
+    first = await world.send(session=top)
+    async with Database.open(core.db.path, readers=1, functions=audit.FUNCTIONS) as db:
+        other = Core(db, core.clock, core.config, core.keystore, core.chains)
+        assert await made_by(other, top) == 1
+        child = await make_child(world, top)
+        for _ in range(2):
+            await world.send(session=child)
+        await cancel(other, first.id, world.alice.id, OPERATOR)
+        await world.send(session=top, core=other)
+        with pytest.raises(SessionLimitExceeded):
+            await world.send(session=top, core=other)
 
 
 # --- making children ------------------------------------------------------------------------------

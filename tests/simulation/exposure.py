@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 REQUESTS = """
 SELECT t.id, t.chain, t.status, t.request, t.fee, t.finished_at, COALESCE(t.session_id, p.session_id) AS session_id,
        a.public_key AS own,
-       (SELECT COALESCE(MAX(CAST(max_fee AS INTEGER)), -1) FROM attempts WHERE tx_id = t.id) AS bound,
+       (SELECT COALESCE(MAX(CAST(max_fee AS INTEGER)), -1) FROM attempts
+         WHERE tx_id = t.id AND status <> 'DEAD') AS bound,
        (SELECT reserved FROM spend_ledger WHERE tx_id = t.id AND kind = 'FEE') AS set_aside
   FROM transactions t LEFT JOIN transactions p ON p.id = t.parent_id JOIN agents a ON a.id = t.agent_id
  WHERE t.agent_id = :agent_id AND t.tier IS NOT NULL AND NOT (t.type = 'BATCH' AND t.chain = 'ethereum')

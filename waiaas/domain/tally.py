@@ -44,9 +44,9 @@ class Tally:
         self._times: list[int] = []
         #: those that may still end without effect
         self._open: dict[str, Standing] = {}
-        self._newest = -1
-        self.take(standings)
-        self._newest = max(newest, self._newest)
+        self._newest = newest
+        for each in standings:
+            self._add(each)
 
     def take(self, standings: Iterable[Standing]) -> None:
         """Go on by the requests that changed, each as it stands now; one may be handed in again."""
@@ -55,6 +55,7 @@ class Tally:
                 self._newest = each.place
                 if each.counts:
                     self._add(each)
+                    self._drop(each.made_at - KEPT_SECONDS)
             elif each.id in self._open and (each.is_final or not each.counts):
                 before = self._open.pop(each.id)
                 if not each.counts:
@@ -77,7 +78,9 @@ class Tally:
         if not request.is_final:
             self._open[request.id] = request
         insort(self._times, request.made_at)
-        gone = self._times[-1] - KEPT_SECONDS
+
+    def _drop(self, gone: int) -> None:
+        """Once half of the times are as old. `gone` is told by the newest request: a time may be ahead of the clock."""
         if self._times[len(self._times) // 2] <= gone:
             del self._times[: bisect_right(self._times, gone)]
 

@@ -7,7 +7,7 @@ from waiaas.db import Database
 from waiaas.domain.ledger import KEPT_SECONDS, Book
 from waiaas.domain.tally import Tally
 from waiaas.domain.usage import Usage
-from waiaas.repositories import ledger, requests
+from waiaas.repositories import ledger, requests, sessions
 
 #: agents that are mirrored; the oldest goes first
 MOST_MIRRORS = 10_000
@@ -18,9 +18,15 @@ class _Mirror:
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
+        #: something was written since it was read
+        self.is_behind = False
         self.book: Book | None = None
         self.usage: Usage | None = None
         self.tally: Tally | None = None
+        #: of which a change was taken in
+        self.sessions: set[str | None] = set()
+        #: a session → it and those below it; one that wrote nothing may not be there
+        self.trees: dict[str, list[str]] = {}
 
 
 class Books:
@@ -30,7 +36,6 @@ class Books:
         self._db = db
         self._clock = clock
         self._mirrors: dict[str, _Mirror] = {}
-        self._behind: set[str] = set()
         db.subscribe(self._on_commit)
 
     async def book(self, agent_id: str) -> Book:
@@ -60,9 +65,18 @@ class Books:
                     since = self._clock.now() - KEPT_SECONDS
                     mirror.tally = Tally(*await requests.standings(self._db, agent_id, since=since))
 
+    async def tree(self, agent_id: str, session_id: str) -> list[str]:
+        """The session and all below it that counts in its agent's mirror, dead ones too; AgentNotFound."""
+        mirror, _ = await self._current(agent_id)
+        if session_id not in mirror.trees:
+            async with mirror.lock:
+                mirror.trees[session_id] = await sessions.tree(self._db, session_id)
+        return mirror.trees[session_id]
+
     def forget(self, agent_id: str) -> None:
         """A guard found the mirror behind: read again."""
-        self._behind.add(agent_id)
+        if (mirror := self._mirrors.get(agent_id)) is not None:
+            mirror.is_behind = True
 
     async def _current(self, agent_id: str) -> tuple[_Mirror, Book]:
         mirror = self._mirrors.get(agent_id)
@@ -70,7 +84,7 @@ class Books:
             mirror = self._mirrors[agent_id] = _Mirror()
             if len(self._mirrors) > MOST_MIRRORS:
                 del self._mirrors[next(iter(self._mirrors))]
-        if mirror.book is not None and agent_id not in self._behind:
+        if mirror.book is not None and not mirror.is_behind:
             return mirror, mirror.book
         async with mirror.lock:
             return mirror, await self._read(agent_id, mirror)
@@ -78,9 +92,9 @@ class Books:
     async def _read(self, agent_id: str, mirror: _Mirror) -> Book:
         """Everything, or what changed; a reader that was waited for may have read it already."""
         known = mirror.book
-        if known is not None and agent_id not in self._behind:
+        if known is not None and not mirror.is_behind:
             return known
-        self._behind.discard(agent_id)
+        mirror.is_behind = False
         try:
             if known is None:
                 since = self._clock.now() - KEPT_SECONDS
@@ -88,10 +102,14 @@ class Books:
                 return mirror.book
             version, rows, standings = await ledger.changed(self._db, agent_id, after=known.version)
         except BaseException:
-            self._behind.add(agent_id)
+            mirror.is_behind = True
             raise
         if version > known.version:
             mirror.book = known.after(version, rows)
+            # a session is stored before it writes: a tree that was read before it wrote may be without it
+            if not (by := {row.session_id for row in rows}) <= mirror.sessions:
+                mirror.sessions |= by
+                mirror.trees.clear()
             if mirror.usage is not None:
                 mirror.usage.take(rows)
             if mirror.tally is not None:
@@ -100,4 +118,6 @@ class Books:
         return mirror.book
 
     def _on_commit(self, topics: frozenset[str]) -> None:
-        self._behind.update(topic[7:] for topic in topics if topic.startswith("ledger:"))
+        for topic in topics:
+            if topic.startswith("ledger:"):
+                self.forget(topic[7:])

@@ -65,8 +65,6 @@ class Core:
         self.waiting: dict[str, Waiting] = {}
         self.agents: Cache[Agent] = Cache(db, "agent", self._load_agent)
         self.sessions: Cache[Session | None] = Cache(db, "session", self._load_session)
-        #: a session and all below it, dead ones too
-        self.trees: Cache[list[str]] = Cache(db, "session", self._load_tree)
         self.switch: Cache[KillSwitch] = Cache(db, "switch", self._load_switch)
         self.policies: Cache[tuple[int, list[Policy]]] = Cache(db, "policies", self._load_policies)
         self.books = Books(db, clock)
@@ -112,9 +110,6 @@ class Core:
 
     async def _load_session(self, session_id: str) -> Session | None:
         return await sessions.find(self.db, session_id)
-
-    async def _load_tree(self, session_id: str) -> list[str]:
-        return await sessions.tree(self.db, session_id)
 
     async def _load_switch(self, _: str) -> KillSwitch:
         return self.held or await switch.get(self.db)

@@ -94,7 +94,7 @@ def in_scope(policies: Iterable[Policy], agent_id: str) -> tuple[Policy, ...]:
 
 
 def lookback(policies: Iterable[Policy], agent_id: str) -> tuple[int, int]:
-    """How many seconds back `Facts.recent` must reach, and how many times it needs at most; (0, 0) for none."""
+    """How many seconds back a RATE_LIMIT in scope looks, and at how many requests at most; (0, 0) for none."""
     rates = [policy.rules for policy in in_scope(policies, agent_id) if isinstance(policy.rules, RateLimit)]
     seconds = max((rate.window_seconds for rate in rates), default=0)
     return seconds, max((rate.max_requests for rate in rates), default=0)

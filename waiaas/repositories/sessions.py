@@ -182,13 +182,10 @@ def issue(session: Session, *, issued_by: str, most: int) -> Statement:
 def attenuate(
     child: Session, *, issued_by: str, most_children: int, most_ancestors: int, most_descendants: int
 ) -> Statement:
-    """A child inside its parent's life; stale if the parent or agent is not live, or has as many as it may.
-
-    What is known of every session above it changes.
-    """
+    """A child inside its parent's life; stale if the parent or agent is not live, or has as many as it may."""
     limits = {"most_children": most_children, "most_ancestors": most_ancestors, "most_descendants": most_descendants}
     values = {**_values(child, issued_by), "parent_id": child.parent_id, **limits}
-    return Statement(ATTENUATE, values, touches="session:*")
+    return Statement(ATTENUATE, values, touches=f"session:{child.id}")
 
 
 def renew(session_id: str, *, was: str, token_hash: str, expires_at: int, now: int) -> Statement:

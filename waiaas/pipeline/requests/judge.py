@@ -115,15 +115,15 @@ async def ancestors(core: Core, session: Session) -> list[Session]:
 
 async def used_by(core: Core, session: Session, own: _Own = NONE) -> Mapping[str, Used]:
     """Asset → what the session and all below it have set aside and spent, but for `own`."""
-    members = await core.trees.get(session.id)
     usage = await core.books.usage(session.agent_id)
+    members = await core.books.tree(session.agent_id, session.id)
     return usage.of(members, without=() if own.id is None else (own.id, *own.below))
 
 
 async def made_by(core: Core, session: Session, own: _Own = NONE) -> int:
     """How many requests of the session and all below it count against its maxTransactions, but for `own`."""
-    members = await core.trees.get(session.id)
     tally = await core.books.tally(session.agent_id)
+    members = await core.books.tree(session.agent_id, session.id)
     return tally.of(members, without=own.request)
 
 
