@@ -5,8 +5,14 @@ import asyncio
 import pytest
 
 from tests.pipeline.ethereum import AGAIN, ETHER, RPC, open_evm_world
+from tests.world import OPERATOR
 from waiaas.chains.evm import abi
+from waiaas.domain.agent import AgentStatus
 from waiaas.domain.transaction import AttemptStatus, Status
+from waiaas.errors import StaleState
+from waiaas.pipeline.registry import agents as life
+from waiaas.pipeline.stops.suspend import suspend
+from waiaas.repositories import agents
 
 LANDED, LIVE = AttemptStatus.LANDED, AttemptStatus.LIVE
 LOOKS = 3
@@ -48,6 +54,32 @@ async def test_a_block_that_vanishes_takes_the_bytes_and_not_the_word(eth):
     assert (await eth.said(tx), await eth.rows_of(tx)) == ([("CONFIRMED", None)], booked)
     assert (await eth.audited(tx)).count("TX_CONFIRMED") == 1
     assert await eth.balance(eth.bob) == 100 * ETHER + 1000
+
+
+async def test_what_a_fork_has_undone_may_land_and_every_stop_says_so(eth):
+    async with eth.reorganised():
+        tx = await eth.execute(await eth.want(eth.pay()))
+        await eth.confirm()
+    for _ in range(LOOKS):
+        await eth.confirm()
+    assert (await eth.said(tx), await eth.states(tx)) == ([("CONFIRMED", None)], [("SEND", LIVE)])
+    suspended = await suspend(eth.core, eth.alice.id, OPERATOR)
+    thrown = await eth.activate()
+    ended, in_flight = await life.terminate(eth.core, eth.alice.id, OPERATOR)
+    for told in (suspended.in_flight, thrown.in_flight, in_flight):
+        assert [each.id for each in told] == [tx.id]
+    await life.end_terminating(eth.core)
+    assert (await eth.agent()).status is ended.status is AgentStatus.TERMINATING
+    with pytest.raises(StaleState):
+        await eth.core.db.commit(agents.mark_terminated(eth.alice.id, eth.clock.now()))
+    eth.faults.heal()
+    # the switch is on: the wallet sends nothing, somebody else may
+    (attempt,) = await eth.attempts(tx)
+    await eth.node.call("eth_sendRawTransaction", f"0x{attempt.raw.hex()}")
+    await eth.confirm()
+    assert await eth.states(tx) == [("SEND", LANDED)]
+    await life.end_terminating(eth.core)
+    assert (await eth.agent()).status is AgentStatus.TERMINATED
 
 
 async def test_bytes_that_land_again_in_another_block_are_told_of_with_that_block(eth):

@@ -293,7 +293,9 @@ async def test_workers_find_what_is_theirs(db, rows, agent):
     assert await queue.unsigned_since(db, NOW) == [pending, executing]
     assert await queue.unsigned_since(db, NOW - 1) == []
     assert await unfinished.open_of_agent(db, agent.id) == [pending, queued]
-    assert [row["id"] for row in await unfinished.in_flight(db)] == [submitted.id]
+    await rows.attempt(submitted)
+    assert [each.id for each in await unfinished.in_flight(db)] == [submitted.id]
+    assert await unfinished.in_flight(db, "other") == []
     live = {(status.value, "localnet"): 1 for status in Status if status not in FINAL}
     assert await unfinished.count_live(db) == live
     assert (await unfinished.count_queued(db), await unfinished.count_queued(db, "other")) == (1, 0)

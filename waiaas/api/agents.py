@@ -95,7 +95,7 @@ async def terminate(call: AnyCall) -> AgentDeleteResponse:
     agent, in_flight = await life.terminate(call.core, call.id, call.caller.actor)
     if not in_flight:
         return AgentDeleteResponse(agent.id, agent.status)
-    return AgentDeleteResponse(agent.id, agent.status, [InFlight(tx_id, tx_hash) for tx_id, tx_hash in in_flight])
+    return AgentDeleteResponse(agent.id, agent.status, [InFlight(each.id, each.tx_hash) for each in in_flight])
 
 
 async def suspend(call: Call[Nothing, SuspendAgentRequest]) -> AgentSuspendResponse:
@@ -104,7 +104,7 @@ async def suspend(call: Call[Nothing, SuspendAgentRequest]) -> AgentSuspendRespo
     return AgentSuspendResponse(
         **msgspec.structs.asdict(agent_detail(done.agent)),
         cancelled=done.cancelled,
-        in_flight=[InFlight(tx_id, tx_hash) for tx_id, tx_hash in done.in_flight],
+        in_flight=[InFlight(each.id, each.tx_hash) for each in done.in_flight],
     )
 
 

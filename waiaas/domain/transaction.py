@@ -215,7 +215,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class InFlight(msgspec.Struct, frozen=True):
-    """A SUBMITTED transaction: what may still land, and until when (a block height, or its nonce's use)."""
+    """Signed bytes that may still land, and until when (a block height, or their nonce's use)."""
 
     id: str
     agent_id: str

@@ -82,11 +82,15 @@ UPDATE agents SET status = 'TERMINATED', updated_at = :now
  WHERE id = :id AND status = 'TERMINATING'
    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.agent_id = agents.id
                     AND t.status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED'))
+   AND NOT EXISTS (SELECT 1 FROM attempts a CROSS JOIN transactions t ON t.id = a.tx_id
+                    WHERE a.status = 'LIVE' AND t.agent_id = agents.id)
 """
 ENDING = """
 SELECT id FROM agents WHERE status = 'TERMINATING'
    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.agent_id = agents.id
                     AND t.status IN ('PENDING', 'QUEUED', 'EXECUTING', 'SUBMITTED'))
+   AND NOT EXISTS (SELECT 1 FROM attempts a CROSS JOIN transactions t ON t.id = a.tx_id
+                    WHERE a.status = 'LIVE' AND t.agent_id = agents.id)
 """
 SET_OWNER = """
 UPDATE agents SET owner_address = :address, updated_at = :now
@@ -270,7 +274,7 @@ def resume_these(ids: Sequence[str], reason: str, now: int) -> Statement:
 
 
 def mark_terminated(agent_id: str, now: int) -> Statement:
-    """TERMINATING → TERMINATED; stale while a transaction of it is not final."""
+    """TERMINATING → TERMINATED; stale while a transaction of it is not final, or may land again."""
     return Statement(MARK_TERMINATED, {"id": agent_id, "now": now}, touches=f"agent:{agent_id}")
 
 

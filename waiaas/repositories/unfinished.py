@@ -1,7 +1,5 @@
 """The transactions that are not final: what a stop cancels, what may still land, and how many there are."""
 
-import sqlite3
-
 from waiaas.db import Database, Statement
 from waiaas.domain.transaction import InFlight, Transaction, View
 from waiaas.repositories.rows import decodable, to_struct
@@ -39,14 +37,11 @@ SELECT {COLUMNS} FROM transactions
  WHERE status IN ('PENDING', 'QUEUED', 'EXECUTING') AND status IN {LIVE} ORDER BY id
 """
 #: an EVM batch has no bytes, its items have
-MANIFEST = f"""
-SELECT t.id, t.agent_id, t.network, t.tx_hash, a.last_valid_block_height, a.nonce
-  FROM transactions t JOIN attempts a ON a.tx_id = t.id AND a.tx_hash = t.tx_hash
- WHERE t.status = 'SUBMITTED' AND t.status IN {LIVE} ORDER BY t.id
-"""
-IN_FLIGHT = f"""
-SELECT id, agent_id, network, tx_hash FROM transactions
- WHERE status = 'SUBMITTED' AND status IN {LIVE} AND (:agent_id IS NULL OR agent_id = :agent_id) ORDER BY id
+#: whatever its transaction is: one that was CONFIRMED may land again, once a fork has undone its block
+IN_FLIGHT = """
+SELECT t.id, t.agent_id, t.network, a.tx_hash, a.last_valid_block_height, a.nonce
+  FROM attempts a CROSS JOIN transactions t ON t.id = a.tx_id
+ WHERE a.status = 'LIVE' AND (:agent_id IS NULL OR t.agent_id = :agent_id) ORDER BY t.id
 """
 COUNT_QUEUED = f"""
 SELECT COUNT(*) AS n FROM transactions
@@ -78,11 +73,6 @@ async def open_of_session(db: Database, session_id: str) -> list[Transaction]:
     return await fetch(db, OPEN_OF_SESSION, session_id=session_id)
 
 
-async def in_flight(db: Database, agent_id: str | None = None) -> list[sqlite3.Row]:
-    """(id, agent_id, network, tx_hash) of everything whose signed bytes may still land."""
-    return await db.fetch_all(IN_FLIGHT, {"agent_id": agent_id})
-
-
 async def open_everywhere(db: Database) -> tuple[list[Transaction], int]:
     """What the kill switch cancels, and how many rows more there are that do not decode."""
     rows = await db.fetch_all(OPEN_EVERYWHERE)
@@ -95,9 +85,10 @@ async def unsigned_everywhere(db: Database) -> list[Transaction]:
     return await fetch(db, UNSIGNED_EVERYWHERE)
 
 
-async def manifest(db: Database) -> list[InFlight]:
-    """Everything signed whose end is not known, oldest first."""
-    return decodable(await db.fetch_all(MANIFEST), lambda row: to_struct(row, InFlight, "transactions"))
+async def in_flight(db: Database, agent_id: str | None = None) -> list[InFlight]:
+    """Everything signed that may still land, oldest first."""
+    rows = await db.fetch_all(IN_FLIGHT, {"agent_id": agent_id})
+    return decodable(rows, lambda row: to_struct(row, InFlight, "transactions"))
 
 
 async def count_queued(db: Database, agent_id: str | None = None) -> int:

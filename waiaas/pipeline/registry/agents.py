@@ -7,7 +7,7 @@ import structlog
 from waiaas.domain.agent import Agent, AgentStatus
 from waiaas.domain.chain import LOCALNETS, Chain, Network, native_of
 from waiaas.domain.event import SYSTEM, About, Actor, AuditEvent, EventType
-from waiaas.domain.transaction import Reason
+from waiaas.domain.transaction import InFlight, Reason
 from waiaas.errors import AgentIsTerminated, ChainError, KeystoreError, StaleState, StorageBusy
 from waiaas.ids import new_id
 from waiaas.pipeline.core import Core
@@ -121,7 +121,7 @@ async def rename(core: Core, agent_id: str, name: str, actor: Actor) -> Agent:
     return await agents.get(core.db, agent_id)
 
 
-async def terminate(core: Core, agent_id: str, actor: Actor) -> tuple[Agent, list[tuple[str, str]]]:
+async def terminate(core: Core, agent_id: str, actor: Actor) -> tuple[Agent, list[InFlight]]:
     """End an agent: sessions revoked, what is not signed cancelled, in one commit; what may still land is returned.
 
     TERMINATED at once if nothing is in flight, else TERMINATING until the chain has spoken. AgentIsTerminated when it
@@ -136,8 +136,7 @@ async def terminate(core: Core, agent_id: str, actor: Actor) -> tuple[Agent, lis
         except StaleState:
             continue
         await end_terminating(core)
-        in_flight = [(row["id"], row["tx_hash"]) for row in await unfinished.in_flight(core.db, agent_id)]
-        return await agents.get(core.db, agent_id), in_flight
+        return await agents.get(core.db, agent_id), await unfinished.in_flight(core.db, agent_id)
     raise StorageBusy("The agent's transactions kept moving: nothing was done.")
 
 

@@ -8,7 +8,7 @@ from waiaas.db import Statement
 from waiaas.domain.agent import Agent, AgentStatus, check_running
 from waiaas.domain.event import About, Actor, AuditEvent, EventType
 from waiaas.domain.switch import KillSwitchState
-from waiaas.domain.transaction import Reason, Transaction
+from waiaas.domain.transaction import InFlight, Reason, Transaction
 from waiaas.errors import (
     AgentIsTerminated,
     AgentNotSuspended,
@@ -32,7 +32,7 @@ class Suspended(msgspec.Struct, frozen=True):
 
     agent: Agent
     cancelled: int
-    in_flight: list[tuple[str, str]]
+    in_flight: list[InFlight]
 
 
 async def suspend(core: Core, agent_id: str, actor: Actor, *, note: str | None = None) -> Suspended:
@@ -46,9 +46,7 @@ async def suspend(core: Core, agent_id: str, actor: Actor, *, note: str | None =
             cancelled = await _stop(core, agent_id, actor, note)
         except StaleState:
             continue
-        signed = await unfinished.in_flight(core.db, agent_id)
-        # an EVM batch has no bytes, its items have
-        in_flight = [(row["id"], row["tx_hash"]) for row in signed if row["tx_hash"] is not None]
+        in_flight = await unfinished.in_flight(core.db, agent_id)
         return Suspended(await agents.get(core.db, agent_id), cancelled, in_flight)
     raise StorageBusy("The agent's transactions kept moving: nothing was done.")
 

@@ -93,7 +93,7 @@ async def _activate(core: Core, actor: Actor, reason: str | None) -> Activation:
         core.hold(None)
         raise
     core.keystore.rest()
-    return Activation(now, core.held is None, counts, await unfinished.manifest(core.db))
+    return Activation(now, core.held is None, counts, await unfinished.in_flight(core.db))
 
 
 async def store_held(core: Core) -> None:
