@@ -43,7 +43,10 @@ def used(usage: Usage) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def counted(tally: Tally) -> tuple[Any, ...]:
-    """When requests were made, how many of each session, and which may still end without effect."""
+    """When requests were made, and how many of each session.
+
+    Which are open is left out: a batch that fails with its last item, after a stop, writes no row of the ledger.
+    """
     recent = tally.recent()
     sessions = {session: count for session, count in tally._of_session.items() if count}
-    return [recent[number] for number in range(len(recent))], sessions, set(tally._open)
+    return [recent[number] for number in range(len(recent))], sessions

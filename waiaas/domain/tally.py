@@ -42,7 +42,7 @@ class Tally:
     def __init__(self, ended: Mapping[str | None, int], newest: int, standings: Iterable[Standing]) -> None:
         self._of_session = Counter(ended)
         self._times: list[int] = []
-        #: those that may still end without effect
+        #: those that may still end without effect; one that failed without a row of the ledger stays, and counts
         self._open: dict[str, Standing] = {}
         self._newest = newest
         for each in standings:
