@@ -160,7 +160,8 @@ async def test_the_worker_is_woken_when_the_next_delay_is_over(world):
         world.clock.move(DELAY - 0.2)
         daemon.core.delays_soon.set()
         asyncio.get_running_loop().call_later(0.15, world.clock.move, 0.2)
-        await world.reached(tx, lambda row: row.status is not Status.QUEUED, within_seconds=2)
+        released = await world.reached(tx, lambda row: row.status is not Status.QUEUED, within_seconds=2)
+        assert (released.due_at, released.error_code) == (tx.due_at, None)
 
 
 # --- what is never signed in time -----------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from tests.world import OPERATOR, Between
 from waiaas.domain.chain import Chain
 from waiaas.domain.policy import Policy, PolicyType, parse_rules
+from waiaas.domain.transaction import Status
 from waiaas.errors import AgentNotFound, PolicyNotFound, SpendingLimitExceeded
 from waiaas.pipeline.registry import policies as steps
 from waiaas.repositories import policies
@@ -73,5 +74,7 @@ async def test_a_policy_needs_an_agent_that_is_there(world, core):
 
 async def test_a_policy_that_is_switched_off_limits_nothing(world, core):
     policy = await world.limit(per_transaction="7")
+    with pytest.raises(SpendingLimitExceeded):
+        await world.send(1000)
     await steps.update(core, policy.id, enabled=False, actor=OPERATOR)
-    await world.send(1000)
+    assert (await world.send(1000)).status is Status.PENDING
